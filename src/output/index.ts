@@ -1,0 +1,3 @@
+// Terminal text and JSON.
+export * from "./output.ts";
+export * from "./style.ts";

@@ -1,0 +1,54 @@
+// Colours and tables for the terminal. Colour never carries a meaning alone: the word is always there.
+
+export type Tone = "ok" | "warning" | "critical" | "unknown" | "dim" | "strong" | "accent";
+
+export interface Style {
+  readonly colour: boolean;
+  paint(tone: Tone, text: string): string;
+  /** Aligns columns; numbers (by `align`) to the right. Width is counted in terminal columns. */
+  table(
+    rows: readonly (readonly string[])[],
+    options?: {
+      header?: readonly string[];
+      align?: readonly ("left" | "right")[];
+      indent?: number;
+    },
+  ): string;
+}
+
+const codes: Record<Tone, string> = {
+  ok: "32",
+  warning: "33",
+  critical: "31",
+  unknown: "35",
+  dim: "2",
+  strong: "1",
+  accent: "36",
+};
+
+/** @param colour whether escape sequences may be printed (output/colour.ts decides) */
+export function createStyle(colour: boolean): Style {
+  return {
+    colour,
+    paint: (tone, text) => (colour ? `\x1b[${codes[tone]}m${text}\x1b[0m` : text),
+    table(rows, { header, align = [], indent = 0 } = {}) {
+      const all = header === undefined ? rows : [header, ...rows];
+      const widths: number[] = [];
+      for (const row of all) {
+        for (const [column, cell] of row.entries()) {
+          widths[column] = Math.max(widths[column] ?? 0, Bun.stringWidth(cell));
+        }
+      }
+      const margin = " ".repeat(indent);
+      const lines = all.map((row, at) => {
+        const cells = row.map((cell, column) => {
+          const gap = " ".repeat((widths[column] ?? 0) - Bun.stringWidth(cell));
+          const text = at === 0 && header !== undefined && colour ? `\x1b[2m${cell}\x1b[0m` : cell;
+          return align[column] === "right" ? gap + text : text + gap;
+        });
+        return (margin + cells.join("  ")).trimEnd();
+      });
+      return lines.join("\n");
+    },
+  };
+}

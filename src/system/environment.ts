@@ -1,0 +1,60 @@
+// What the process was given: its environment, arguments and user. Read once, at the start.
+
+import { readFileSync } from "node:fs";
+import { hostname, userInfo } from "node:os";
+
+export interface Environment {
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  readonly uid: number;
+  readonly gid: number;
+  readonly isRoot: boolean;
+  readonly hostname: string;
+  readonly workingDirectory: string;
+  /** Who asked: the user behind sudo, else the user of the process, else the number. */
+  readonly user: string;
+  readonly pid: number;
+  readonly stdoutIsTerminal: boolean;
+  readonly stderrIsTerminal: boolean;
+  readonly stdinIsTerminal: boolean;
+}
+
+/** Reads the environment of this process. */
+export function readEnvironment(): Environment {
+  const uid = process.getuid?.() ?? -1;
+  return {
+    variables: process.env,
+    uid,
+    gid: process.getgid?.() ?? -1,
+    isRoot: process.geteuid?.() === 0,
+    hostname: hostname(),
+    workingDirectory: process.cwd(),
+    user: process.env["SUDO_USER"] ?? userName(uid),
+    pid: process.pid,
+    stdoutIsTerminal: process.stdout.isTTY === true,
+    stderrIsTerminal: process.stderr.isTTY === true,
+    stdinIsTerminal: process.stdin.isTTY === true,
+  };
+}
+
+function userName(uid: number): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(uid); // a user without an entry in the user database, as in many containers
+  }
+}
+
+/**
+ * The arguments as bytes: `process.argv` turns what is not UTF-8 into U+FFFD, `/proc/self/cmdline` does not.
+ * @returns one Buffer per argument, the program included
+ */
+export function rawArguments(): Buffer[] {
+  const raw = readFileSync("/proc/self/cmdline");
+  const parts: Buffer[] = [];
+  let start = 0;
+  for (let at = raw.indexOf(0); at !== -1; at = raw.indexOf(0, start)) {
+    parts.push(raw.subarray(start, at));
+    start = at + 1;
+  }
+  return parts;
+}

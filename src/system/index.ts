@@ -1,0 +1,12 @@
+// The outside world: the only folder that may name node:fs, bun:sqlite, Bun.spawn, fetch, timers, Date.now
+// or process.env (scripts/check.ts enforces it).
+export * from "./atomic-write.ts";
+export * from "./clock.ts";
+export * from "./environment.ts";
+export * from "./errno.ts";
+export * from "./files.ts";
+export * from "./host-paths.ts";
+export * from "./logger.ts";
+export * from "./mountinfo.ts";
+export * from "./processes.ts";
+export * from "./system.ts";
