@@ -1,5 +1,5 @@
 // Compiles dist/citadel-agent, and other targets where their runtime can be had from npm.
-// Usage: bun scripts/build.ts [--target linux-x64|linux-arm64|linux-x64-musl|linux-arm64-musl|all] [--outdir DIR]
+// Usage: bun scripts/build.ts [--target NAME|all] [--outdir DIR]   (names: `targets` below)
 //
 // Bun.build could do it too, but the command line is what the documentation names for every flag used here.
 // Why each flag: docs/architecture.md, "The binary".
@@ -13,6 +13,8 @@ const bunVersion = "1.4.5";
 /** Our name of a target: [Bun's name of it, the npm package that holds its runtime]. */
 const targets: Record<string, readonly [string, string]> = {
   "linux-x64": ["bun-linux-x64", "@oven/bun-linux-x64"],
+  // For processors without AVX2 (before 2013): the ordinary x64 runtime ends there with SIGILL.
+  "linux-x64-baseline": ["bun-linux-x64-baseline", "@oven/bun-linux-x64-baseline"],
   "linux-arm64": ["bun-linux-arm64", "@oven/bun-linux-aarch64"],
   "linux-x64-musl": ["bun-linux-x64-musl", "@oven/bun-linux-x64-musl"],
   "linux-arm64-musl": ["bun-linux-arm64-musl", "@oven/bun-linux-aarch64-musl"],
