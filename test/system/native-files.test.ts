@@ -8,7 +8,7 @@ import {
   readXattrs,
   setMtimeNs,
   setXattr,
-} from "../../src/system/native.ts";
+} from "../../src/system/native-files.ts";
 
 let dir: string;
 beforeAll(() => {
