@@ -6,6 +6,7 @@ export * from "./environment.ts";
 export * from "./errno.ts";
 export * from "./files.ts";
 export * from "./host-paths.ts";
+export * from "./listening-sockets.ts";
 export * from "./logger.ts";
 export * from "./mountinfo.ts";
 export * from "./processes.ts";

@@ -1,0 +1,3 @@
+// Checks of the agent's own footing.
+export * from "./check.ts";
+export * from "./host-checks.ts";
