@@ -11,3 +11,4 @@ export * from "./logger.ts";
 export * from "./mountinfo.ts";
 export * from "./processes.ts";
 export * from "./system.ts";
+export * from "./trusted-file.ts";
