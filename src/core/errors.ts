@@ -69,14 +69,17 @@ export class CitadelError extends Error {
 
 /** Throws when `condition` is false: a bug of ours, never bad input. @throws kind `internal` */
 export function assert(condition: unknown, message: string): asserts condition {
-  if (!condition) {
-    throw new CitadelError({
-      kind: "internal",
-      code: "INTERNAL",
-      message: `internal error: ${message}`,
-      hint: "this is a bug in citadel-agent; please report it with the output of `citadel-agent incident`",
-    });
-  }
+  if (!condition) throw internalError(message);
+}
+
+/** A bug of ours, to be thrown where `assert` does not fit. */
+export function internalError(message: string): CitadelError {
+  return new CitadelError({
+    kind: "internal",
+    code: "INTERNAL",
+    message: `internal error: ${message}`,
+    hint: "this is a bug in citadel-agent; please report it with the output of `citadel-agent incident`",
+  });
 }
 
 /** Names the text of any thrown value, for messages and logs. */

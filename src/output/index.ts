@@ -1,3 +1,9 @@
 // Terminal text and JSON.
+export * from "./colour.ts";
+export * from "./create-output.ts";
+export * from "./document.ts";
+export * from "./error-text.ts";
 export * from "./output.ts";
+export * from "./printable.ts";
+export * from "./progress.ts";
 export * from "./style.ts";

@@ -22,6 +22,11 @@ export interface Output {
    * else the text. Called once per command (once per turn with `--watch`).
    */
   result(name: string, fields: Readonly<Record<string, unknown>>, text: () => string): void;
+  /**
+   * Text on stdout exactly as it is, with a final newline, also with `--json`: for output that is a document of
+   * another kind (a JSON schema, a bundle) and is asked for by name.
+   */
+  verbatim(text: string): void;
   /** Text on stdout while the command runs; dropped with `--json`. */
   line(text: string): void;
   /** A warning on stderr, also with `--quiet`. */

@@ -2,6 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
+import { isatty } from "node:tty";
+import { normalizePath } from "../core/paths.ts";
 
 export interface Environment {
   readonly variables: Readonly<Record<string, string | undefined>>;
@@ -30,9 +32,9 @@ export function readEnvironment(): Environment {
     workingDirectory: process.cwd(),
     user: process.env["SUDO_USER"] ?? userName(uid),
     pid: process.pid,
-    stdoutIsTerminal: process.stdout.isTTY === true,
-    stderrIsTerminal: process.stderr.isTTY === true,
-    stdinIsTerminal: process.stdin.isTTY === true,
+    stdoutIsTerminal: isatty(1),
+    stderrIsTerminal: isatty(2),
+    stdinIsTerminal: isatty(0),
   };
 }
 
@@ -42,6 +44,11 @@ function userName(uid: number): string {
   } catch {
     return String(uid); // a user without an entry in the user database, as in many containers
   }
+}
+
+/** A path that the caller typed, made absolute from the working directory. */
+export function resolvePath(path: string): string {
+  return normalizePath(path.startsWith("/") ? path : `${process.cwd()}/${path}`);
 }
 
 /**

@@ -10,5 +10,7 @@ export * from "./listening-sockets.ts";
 export * from "./logger.ts";
 export * from "./mountinfo.ts";
 export * from "./processes.ts";
+export * from "./signals.ts";
 export * from "./system.ts";
+export * from "./terminal.ts";
 export * from "./trusted-file.ts";

@@ -1,0 +1,45 @@
+// The map of commands. To add one: write `src/commands/<noun>/<verb>.ts` that exports
+// `const command = defineAgentCommand({…})`, and add ONE line here, in the group of its noun:
+//     verify: lazy("prove a snapshot", () => import("./commands/backup/verify.ts")),
+// A noun with verbs is `group("summary", { verb: lazy(…) })`; if the noun runs by itself too (`monitor` beside
+// `monitor stop`), its own command is the third argument. Nothing here loads a command before it is called.
+
+import { runCli } from "./cli/run.ts";
+import { lazy, type CommandMap } from "./cli/tree.ts";
+import type { HelpSections } from "./cli/help.ts";
+import type { ExitCode } from "./core/index.ts";
+import type { SignalWatch } from "./system/signals.ts";
+
+export const commandMap: CommandMap = {
+  // layout
+  // monitor
+  // backup
+  // models, tune, store, service
+  // the agent itself
+  explain: lazy("what an error or alert code means", () => import("./commands/explain.ts")),
+  schema: lazy("the JSON schema of a document", () => import("./commands/schema.ts")),
+  completion: lazy("shell completion", () => import("./commands/completion.ts")),
+};
+
+/** The order of the first screen. */
+export const helpSections: HelpSections = [
+  [
+    "Layout",
+    ["setup", "status", "repair", "prereq", "dirs", "links", "env", "history", "rollback"],
+  ],
+  ["Watch", ["monitor", "health", "perf", "alerts", "metrics", "incident", "doctor"]],
+  ["Data", ["backup", "models", "store", "serve"]],
+  ["Host", ["tune", "validate", "service", "uninstall"]],
+  ["Agent", ["config", "explain", "schema", "completion", "selftest"]],
+];
+
+/** Runs the command line of this process. */
+export function main(
+  argv: readonly string[],
+  signals: SignalWatch,
+  onDaemon: () => void,
+): Promise<ExitCode> {
+  return runCli({ map: commandMap, sections: helpSections, argv, signals, onDaemon });
+}
+
+export { reportBug } from "./cli/run.ts";

@@ -1,0 +1,91 @@
+// What agent.log and the journal say of a changing command: who, what, how it ended. Secrets never.
+
+import type { AgentCommand } from "../commands/define.ts";
+import { CitadelError, formatTime, maskedText, messageOf, type ExitCode } from "../core/index.ts";
+import type { System } from "../system/index.ts";
+import type { Places } from "./args.ts";
+import { flagName } from "./globals.ts";
+
+export interface Outcome {
+  readonly words: readonly string[];
+  readonly startedMs: number;
+  readonly exitCode: ExitCode;
+  readonly thrown: unknown;
+}
+
+const secretName = /token|secret|password|passphrase|credential|api-?key|access-?key/i;
+
+/** The line as it goes to agent.log. */
+export function formatRecord(
+  command: AgentCommand,
+  places: Places,
+  outcome: Outcome,
+  system: Pick<System, "clock" | "environment">,
+): string {
+  const nowMs = system.clock.nowMs();
+  const { environment } = system;
+  const error = outcome.thrown;
+  return JSON.stringify({
+    time: formatTime(nowMs),
+    command: outcome.words.join(" "),
+    args: maskedArgs(command, places),
+    user: environment.user,
+    uid: environment.uid,
+    pid: environment.pid,
+    duration_s: Math.max(0, nowMs - outcome.startedMs) / 1000,
+    exit_code: outcome.exitCode,
+    ...(error === undefined
+      ? {}
+      : {
+          error: {
+            code: error instanceof CitadelError ? error.code : "INTERNAL",
+            message: messageOf(error),
+          },
+        }),
+  });
+}
+
+/** Arguments by name, as given; those that hold secrets by declaration or by name are masked, and URL passwords. */
+export function maskedArgs(command: AgentCommand, places: Places): Record<string, unknown> {
+  const args: Record<string, unknown> = {};
+  for (const [name, given] of places) {
+    const def = command.args[name];
+    const isSecret = def?.secret === true || secretName.test(flagName(name));
+    const values = given.map(({ value }) =>
+      isSecret && def?.type !== "boolean"
+        ? maskedText
+        : value.replace(/(\w+:\/\/)[^/@\s]+@/g, `$1${maskedText}@`),
+    );
+    args[name] = values.length === 1 ? values[0] : values;
+  }
+  return args;
+}
+
+const loggerTimeoutMs = 2000;
+
+/**
+ * Writes the record to agent.log and to the journal. Below `--root` the host's journal is left alone; under a unit
+ * stderr is the journal already. Never throws.
+ */
+export async function writeRecord(
+  line: string,
+  logDirectory: string | undefined,
+  system: System,
+): Promise<void> {
+  const { appendAgentLog } = await import("../system/agent-log.ts");
+  if (logDirectory !== undefined) appendAgentLog(logDirectory, line);
+  const { variables, pid } = system.environment;
+  if (system.hostPaths.relocated || variables["JOURNAL_STREAM"] !== undefined) return;
+  const { lstat, runProcess } = await import("../system/index.ts");
+  try {
+    if (lstat("/run/systemd/journal/socket")?.type !== "socket") return;
+    await runProcess(
+      ["logger", "-t", "citadel-agent", `--id=${pid}`, "-p", "user.notice", "--", line],
+      {
+        timeoutMs: loggerTimeoutMs,
+      },
+    );
+  } catch {
+    // no logger here: agent.log has it, and failing to log never decides success
+  }
+}

@@ -1,0 +1,24 @@
+// Codes of core/: values that people write, and bugs of ours.
+
+import type { Explanations } from "./define.ts";
+
+export const explanations: Explanations = {
+  INTERNAL: {
+    meaning: "The agent found itself in a state that should not exist. This is a bug of the agent.",
+    causes: ["a bug in citadel-agent", "a damaged binary"],
+    remedy: [
+      "run the command again with `--verbose` to see where it failed",
+      "collect `citadel-agent incident` and report it; what was changed is in `citadel-agent history`",
+    ],
+  },
+  SIZE_INVALID: {
+    meaning: "A size could not be read.",
+    causes: ["an unknown unit", "a sign or an exponent", "an empty value"],
+    remedy: ["write a number with an optional unit: `512`, `10MB`, `1.5GiB`; units count in 1024"],
+  },
+  PATH_NOT_ABSOLUTE: {
+    meaning: "A path does not start at the root, or holds a NUL byte.",
+    causes: ["a relative path in a setting or an argument", "an empty value"],
+    remedy: ["give the whole path, starting with `/`"],
+  },
+};

@@ -1,0 +1,23 @@
+// The registry of documents. A new one: `src/schemas/<name>.ts` exports `schema = document("<name>", …)`; one line here.
+
+import type { JsonSchema } from "./define.ts";
+
+const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSchema }>>> = {
+  completion: () => import("./completion.ts"),
+  error: () => import("./error.ts"),
+  explain: () => import("./explain.ts"),
+  help: () => import("./help.ts"),
+  schema: () => import("./schema.ts"),
+  version: () => import("./version.ts"),
+};
+
+/** The names of all documents, sorted. */
+export function listSchemas(): string[] {
+  return Object.keys(documents).sort();
+}
+
+/** @returns undefined for a name that no document has */
+export async function loadSchema(name: string): Promise<JsonSchema | undefined> {
+  const load = Object.hasOwn(documents, name) ? documents[name] : undefined;
+  return load === undefined ? undefined : (await load()).schema;
+}

@@ -1,0 +1,86 @@
+// Runs the program as people do: the compiled binary when it is newer than the sources, else Bun with main.ts.
+// The environment is scrubbed, the run has a deadline, stdin is empty and nothing is a terminal.
+
+import { mkdtempSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+
+const root = new URL("../..", import.meta.url).pathname;
+export const binaryPath = `${root}dist/citadel-agent`;
+
+export interface CliResult {
+  /** null: killed by a signal. */
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Parses stdout, which must be one JSON document. */
+  json<T = Record<string, unknown>>(): T;
+}
+
+export interface RunCliOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: string;
+  /** Default 30 s; the child is killed and the run throws. */
+  readonly timeoutMs?: number;
+}
+
+let command: readonly string[] | undefined;
+
+/** The words that start the program. */
+export function cliCommand(): readonly string[] {
+  command ??= isFresh() ? [binaryPath] : [process.execPath, `${root}src/main.ts`];
+  return command;
+}
+
+/** Whether dist/citadel-agent is newer than every source. */
+export function isFresh(): boolean {
+  const built = statSync(binaryPath, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (built === 0) return false;
+  const sources = [
+    ...new Bun.Glob("src/**/*.ts").scanSync(root),
+    "scripts/build.ts",
+    "package.json",
+  ];
+  return sources.every((file) => statSync(`${root}${file}`).mtimeMs < built);
+}
+
+/** An empty home and working directory, so that nothing of the developer's leaks in. */
+const emptyDirectory = mkdtempSync(`${tmpdir()}/citadel-cli-`);
+
+export const scrubbedEnvironment: Readonly<Record<string, string>> = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  HOME: emptyDirectory,
+  LC_ALL: "C.UTF-8",
+  TZ: "UTC",
+};
+
+/** Runs `citadel-agent ARGS…` to its end. */
+export async function runCli(
+  args: readonly string[],
+  options: RunCliOptions = {},
+): Promise<CliResult> {
+  const child = Bun.spawn([...cliCommand(), ...args], {
+    cwd: options.cwd ?? emptyDirectory,
+    env: { ...scrubbedEnvironment, ...options.env },
+    stdin: options.input === undefined ? "ignore" : new TextEncoder().encode(options.input),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill("SIGKILL");
+  }, options.timeoutMs ?? 30_000);
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  await child.exited;
+  clearTimeout(timer);
+  if (timedOut) throw new Error(`citadel-agent ${args.join(" ")} did not end in time\n${stderr}`);
+  return {
+    exitCode: child.exitCode,
+    signal: child.signalCode === null ? null : String(child.signalCode),
+    stdout,
+    stderr,
+    json: <T>() => JSON.parse(stdout) as T,
+  };
+}
