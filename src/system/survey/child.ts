@@ -1,0 +1,30 @@
+// The child of a survey: questions in as one JSON text on stdin, answers out as one JSON line each, in order. It may
+// hang in the kernel for ever; its parent stops waiting.
+
+import { readFileSync, writeSync } from "node:fs";
+import { answer } from "./probe.ts";
+import type { Question } from "./question.ts";
+
+/** The word that starts it: `citadel-agent __survey MOUNTPOINT`. */
+export const surveyCommand = "__survey";
+
+const flushEvery = 64;
+
+/** Answers what stands on stdin. The first answers go out one by one: the first access is what hangs. */
+export function runSurveyChild(): void {
+  const questions = JSON.parse(readFileSync(0, "utf8")) as Question[];
+  let pending = "";
+  for (const [at, question] of questions.entries()) {
+    pending += `${JSON.stringify(answer(question))}\n`;
+    if (at >= flushEvery && at % flushEvery !== 0) continue;
+    writeAll(pending);
+    pending = "";
+  }
+  writeAll(pending);
+}
+
+function writeAll(text: string): void {
+  const bytes = Buffer.from(text);
+  let offset = 0;
+  while (offset < bytes.length) offset += writeSync(1, bytes, offset);
+}

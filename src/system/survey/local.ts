@@ -1,0 +1,85 @@
+// Which paths this process may ask for itself. A path is safe when it and every part of it lies on a file system
+// that answers (`/` itself or memory) and no part is a link: a link could lead to a mount that hangs.
+
+import * as fs from "node:fs";
+import { parentOf } from "../../core/index.ts";
+import type { Mount } from "../mountinfo.ts";
+import { resolutionOf, stateOf } from "./probe.ts";
+import type { Answer, Resolution } from "./question.ts";
+
+/** What has no device behind it that could stop answering. */
+const memoryTypes = new Set(["tmpfs", "ramfs", "rootfs"]);
+
+export interface LocalView {
+  /** The mount point that holds `path`, by text. */
+  mountpointOf(path: string): string;
+  /** Whether this process may ask about `path` without a risk to hang. */
+  isSafe(path: string): boolean;
+  /** The state of a safe path; `resolves` is left open where the link leads away from what is safe. */
+  state(path: string): Answer;
+}
+
+/** @param mounts of this process's own namespace: the kernel's truth, also below `--root` */
+export function createLocalView(mounts: readonly Mount[]): LocalView {
+  const mountTypes = new Map<string, string>(mounts.map((m) => [m.mountpoint, m.fstype]));
+  const holders = new Map<string, string>([["/", "/"]]);
+  const safeDirectories = new Map<string, boolean>([["/", true]]);
+
+  const mountpointOf = (path: string): string => {
+    if (mountTypes.has(path)) return path;
+    const parent = parentOf(path);
+    const known = holders.get(parent);
+    if (known !== undefined) return known;
+    const found = mountpointOf(parent);
+    holders.set(parent, found);
+    return found;
+  };
+  const answers = (path: string) => {
+    const mountpoint = mountpointOf(path);
+    return mountpoint === "/" || memoryTypes.has(mountTypes.get(mountpoint) ?? "");
+  };
+  const isSafeDirectory = (path: string): boolean => {
+    const known = safeDirectories.get(path);
+    if (known !== undefined) return known;
+    const safe = isSafeDirectory(parentOf(path)) && answers(path) && !isLink(path);
+    safeDirectories.set(path, safe);
+    return safe;
+  };
+  const isSafe = (path: string) => isSafeDirectory(parentOf(path)) && answers(path);
+
+  const resolve = (path: string, target: string): Resolution | undefined => {
+    const at = destination(path, target);
+    if (at === undefined || !isSafe(at)) return undefined;
+    const found = stateOf(at, undefined);
+    if (found.kind === "absent") return "missing";
+    if (found.kind !== "state" || found.type === "link") return undefined;
+    return resolutionOf(found.type);
+  };
+  return { mountpointOf, isSafe, state: (path) => stateOf(path, resolve) };
+}
+
+function isLink(path: string): boolean {
+  try {
+    return fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  } catch {
+    return false; // no right to look: then what lies below fails by itself, at once
+  }
+}
+
+/**
+ * The path that a link names, judged from the link's own directory; undefined where a `..` follows a name (that
+ * name could be a link, and the text alone would lie).
+ */
+export function destination(path: string, target: string): string | undefined {
+  const absolute = target.startsWith("/");
+  let base = absolute ? "" : parentOf(path);
+  if (base === "/") base = "";
+  const parts: string[] = [];
+  for (const part of target.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part !== "..") parts.push(part);
+    else if (parts.length > 0) return undefined;
+    else base = base === "" ? "" : base.slice(0, base.lastIndexOf("/"));
+  }
+  return parts.length === 0 ? base || "/" : `${base}/${parts.join("/")}`;
+}

@@ -1,0 +1,192 @@
+// Looks at many paths without ever hanging: what lies on the root file system is asked directly, everything else by
+// one child per mount with a deadline (spec/README.md rule 5). A mount that hangs costs its own answers, no others.
+
+import { readFileSync } from "node:fs";
+import { parseMountinfo } from "../mountinfo.ts";
+import { selfCommand } from "../processes.ts";
+import { surveyCommand } from "./child.ts";
+import { createLocalView, destination, type LocalView } from "./local.ts";
+import { answer } from "./probe.ts";
+import type { Answer, Question } from "./question.ts";
+
+export interface SurveyOptions {
+  /** How long a mount may take for all its answers. Default 5 s. */
+  readonly deadlineMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const surveyDeadlineMs = 5000;
+const outputLimitBytes = 64 * 1024 * 1024;
+
+/** Children that did not die of SIGKILL, by mount point: there is never a second one. */
+const stuckChildren = new Map<string, number>();
+
+/**
+ * Answers every question, in order.
+ * @returns one answer per question; `unknown` where the mount did not answer in time. Never throws
+ */
+export async function survey(
+  questions: readonly Question[],
+  options: SurveyOptions = {},
+): Promise<Answer[]> {
+  const view = createLocalView(readOwnMounts());
+  const answers: (Answer | undefined)[] = questions.map(() => undefined);
+  const groups = new Map<string, number[]>();
+  const ask = (mountpoint: string, at: number) => {
+    const group = groups.get(mountpoint);
+    if (group === undefined) groups.set(mountpoint, [at]);
+    else group.push(at);
+  };
+  const local: number[] = [];
+  for (const [at, question] of questions.entries()) {
+    if (view.isSafe(question.path)) local.push(at);
+    else ask(view.mountpointOf(question.path), at);
+  }
+  const running = startChildren(groups, questions, answers, options);
+  const late = new Map<string, number[]>();
+  for (const at of local) {
+    const question = questions[at] as Question;
+    answers[at] = answerLocally(view, question, () => {
+      const mountpoint = leadsTo(view, question.path);
+      late.set(mountpoint, [...(late.get(mountpoint) ?? []), at]);
+    });
+  }
+  await running;
+  await startChildren(late, questions, answers, options);
+  return answers as Answer[];
+}
+
+/** Reads this process's own mounts: what may hang is decided by the kernel we run on, also below `--root`. */
+function readOwnMounts() {
+  return parseMountinfo(readFileSync("/proc/self/mountinfo", "utf8"));
+}
+
+function answerLocally(view: LocalView, question: Question, follow: () => void): Answer {
+  if (question.kind !== "state") {
+    // text and access follow the last part: a link there leads who knows where
+    const found = safely(() => view.state(question.path));
+    if (found.kind === "state" && found.type === "link") follow();
+    else return answer(question);
+    return { kind: "unknown", mountpoint: "/", reason: "not answering" };
+  }
+  const found = safely(() => view.state(question.path));
+  if (found.kind === "state" && found.type === "link" && found.resolves === undefined) follow();
+  return found;
+}
+
+function safely(look: () => Answer): Answer {
+  try {
+    return look();
+  } catch (thrown) {
+    const errno = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "EUNKNOWN";
+    if (errno === "ENOENT" || errno === "ENOTDIR") return { kind: "absent" };
+    return { kind: "error", errno, text: thrown instanceof Error ? thrown.message : errno };
+  }
+}
+
+/** The mount that a link's resolution will touch first, as far as its text tells. */
+function leadsTo(view: LocalView, path: string): string {
+  const found = safely(() => view.state(path));
+  if (found.kind !== "state" || found.target === undefined) return view.mountpointOf(path);
+  return view.mountpointOf(destination(path, found.target) ?? path);
+}
+
+async function startChildren(
+  groups: ReadonlyMap<string, readonly number[]>,
+  questions: readonly Question[],
+  answers: (Answer | undefined)[],
+  options: SurveyOptions,
+): Promise<void> {
+  const children = [...groups].map(async ([mountpoint, indexes]) => {
+    const asked = indexes.map((at) => questions[at] as Question);
+    const found = await askChild(mountpoint, asked, options);
+    for (const [nth, at] of indexes.entries()) {
+      answers[at] = found[nth] ?? { kind: "unknown", mountpoint, reason: "not answering" };
+    }
+  });
+  await Promise.all(children);
+}
+
+/** Starts a child for one mount and takes what it says until the deadline. */
+async function askChild(
+  mountpoint: string,
+  questions: readonly Question[],
+  options: SurveyOptions,
+): Promise<Answer[]> {
+  if (isStuck(mountpoint)) return [];
+  const child = Bun.spawn([...selfCommand(), surveyCommand, mountpoint], {
+    stdin: new TextEncoder().encode(JSON.stringify(questions)),
+    stdout: "pipe",
+    stderr: "ignore",
+    env: { PATH: "/usr/bin:/bin", LC_ALL: "C.UTF-8" },
+    cwd: "/",
+  });
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), options.deadlineMs ?? surveyDeadlineMs);
+  const cancel = () => stop.abort();
+  options.signal?.addEventListener("abort", cancel, { once: true });
+  try {
+    return await readAnswers(child.stdout, stop.signal);
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", cancel);
+    await endChild(child, mountpoint, stop.signal.aborted);
+  }
+}
+
+async function readAnswers(
+  stream: ReadableStream<Uint8Array>,
+  stop: AbortSignal,
+): Promise<Answer[]> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  const stopped = new Promise<"stopped">((resolve) => {
+    stop.addEventListener("abort", () => resolve("stopped"), { once: true });
+  });
+  while (text.length < outputLimitBytes) {
+    const turn = await Promise.race([reader.read(), stopped]);
+    if (turn === "stopped" || turn.done) break;
+    text += decoder.decode(turn.value, { stream: true });
+  }
+  const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
+  lines.pop();
+  return lines.map((line) => JSON.parse(line) as Answer);
+}
+
+/** A child that hangs in the kernel cannot be waited for: it is remembered, and no second one is sent. */
+async function endChild(
+  child: {
+    readonly pid: number;
+    kill(signal: "SIGKILL"): void;
+    unref(): void;
+    exited: Promise<number>;
+  },
+  mountpoint: string,
+  aborted: boolean,
+): Promise<void> {
+  if (!aborted) return;
+  child.kill("SIGKILL");
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const grace = new Promise<"stuck">((resolve) => {
+    timer = setTimeout(() => resolve("stuck"), 200);
+  });
+  if ((await Promise.race([child.exited, grace])) === "stuck") {
+    stuckChildren.set(mountpoint, child.pid);
+    child.unref();
+  }
+  clearTimeout(timer);
+}
+
+function isStuck(mountpoint: string): boolean {
+  const pid = stuckChildren.get(mountpoint);
+  if (pid === undefined) return false;
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    if (words.includes(surveyCommand) && words.includes(mountpoint)) return true;
+  } catch {
+    // it is gone at last
+  }
+  stuckChildren.delete(mountpoint);
+  return false;
+}
