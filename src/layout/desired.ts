@@ -21,11 +21,11 @@ export interface ServiceUser {
   readonly problem: string | undefined;
 }
 
-export type DirectoryRole = "parent" | "application" | "models" | "model" | "backup";
+export type DirectoryRole = "parent" | "home" | "application" | "models" | "model" | "backup";
 
 export interface DesiredDirectory {
   readonly path: AbsolutePath;
-  /** Permission bits; for `parent` only used when it is made, never compared. */
+  /** Permission bits; for `parent` only used when it is made, never compared. A `home` is never made. */
   readonly mode: number;
   readonly owner: Ownership | undefined;
   readonly role: DirectoryRole;
@@ -62,6 +62,8 @@ export interface DesiredLayout {
   readonly files: readonly DesiredFile[];
   /** Links that cannot be wanted on this host, each with the reason. */
   readonly skipped: readonly SkippedLink[];
+  /** Real path of the service user's home; undefined where cache links are skipped. */
+  readonly home: AbsolutePath | undefined;
   /** Real paths of the models root and the backup root. */
   readonly storageRoots: readonly AbsolutePath[];
   readonly environment: EnvironmentValues;
@@ -103,6 +105,7 @@ export function desiredLayout(options: LayoutOptions, context: DesiredContext): 
     links,
     files: [{ path: script, content: formatShScript(environment), mode: scriptMode }],
     skipped,
+    home: skipped.length === 0 ? context.real(context.user.home ?? "/") : undefined,
     storageRoots: [context.real(paths.modelsRoot), context.real(paths.backupRoot)],
     environment,
     aliases,
@@ -250,14 +253,21 @@ function withParents(
   if (home !== undefined && links.some(({ role }) => role === "cache")) {
     const path = context.real(joinPath(home, ".cache"));
     found.set(path, { path, mode: cacheHomeMode, owner: ownership, role: "parent" });
+    const own = context.real(home);
+    if (!found.has(own)) found.set(own, { path: own, mode: 0o755, owner: undefined, role: "home" });
   }
-  const children = [...found.keys(), ...links.map(({ path }) => path)];
-  for (const child of children) {
+  const add = (child: string, role: DirectoryRole) => {
     for (let at = parentOf(child); at !== top && isWithin(at, top); at = parentOf(at)) {
-      if (found.has(at)) continue;
-      found.set(at, { path: at, mode: 0o755, owner: undefined, role: "parent" });
+      if (!found.has(at)) found.set(at, { path: at, mode: 0o755, owner: undefined, role });
     }
+  };
+  const own = home === undefined ? undefined : context.real(home);
+  const inHome = (path: string) => own !== undefined && isWithin(path, own);
+  for (const path of [...found.keys(), ...links.map((link) => link.path)]) {
+    if (!inHome(path)) add(path, "parent");
   }
+  // what lies above the home is not ours to make either
+  for (const path of [...found.keys(), ...links.map((link) => link.path)]) add(path, "home");
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 

@@ -1,0 +1,53 @@
+// Directories of a plan: made where missing, mode and owner set where they differ. Only the layout's own.
+
+import type { Operation } from "../transaction/index.ts";
+import { classifyDirectory, formatMode } from "./classify.ts";
+import type { DesiredDirectory } from "./desired.ts";
+import { needDirectory, refuse, type Draft } from "./plan.ts";
+import type { FoundState } from "../system/survey/question.ts";
+
+/** Plans every directory of the layout. */
+export function planDirectories(draft: Draft): void {
+  const blocked = new Map<string, number>();
+  for (const directory of draft.request.desired.directories) {
+    if (directory.role === "parent" || directory.role === "home") continue;
+    const found = draft.request.actual.at(directory.path);
+    const verdict = classifyDirectory(directory, found, draft.request.setOwners);
+    if (verdict.state === "blocked" || verdict.state === "unknown") {
+      blocked.set(verdict.reason, (blocked.get(verdict.reason) ?? 0) + 1);
+      refuseBlocked(draft, directory, verdict.reason);
+      continue;
+    }
+    if (!needDirectory(draft, directory.path, "the directory is missing")) continue;
+    if (verdict.state === "healthy") draft.unchanged += 1;
+    if (found.kind === "state" && found.type === "directory")
+      mendDirectory(draft, directory, found);
+  }
+}
+
+function refuseBlocked(draft: Draft, directory: DesiredDirectory, reason: string): void {
+  const { path } = directory;
+  const message = `${path} is left alone: ${reason}`;
+  const hint = "mount the storage (`findmnt`, `mount -a`), then run the command again";
+  refuse(draft, { path, code: "BLOCKED", state: "blocked", message, hint, because: "blocked" });
+}
+
+function mendDirectory(draft: Draft, directory: DesiredDirectory, found: FoundState): void {
+  const { path, mode, owner } = directory;
+  if (directory.role === "parent" || directory.role === "home") return;
+  const base = { type: "directory" } as const;
+  const steps: Operation[] = [];
+  // the owner first: chown clears setgid bits, so the mode has the last word (chown(2))
+  const { uid, gid } = found;
+  if (draft.request.setOwners && owner !== undefined && (uid !== owner.uid || gid !== owner.gid)) {
+    const why = `owner is ${uid}:${gid}, wanted ${owner.uid}:${owner.gid}`;
+    const before = { ...base, uid, gid };
+    steps.push({ op: "set_owner", path, why, before, after: { ...base, ...owner } });
+  }
+  if (found.mode !== mode) {
+    const why = `mode is ${formatMode(found.mode)}, wanted ${formatMode(mode)}`;
+    const before = { ...base, mode: found.mode };
+    steps.push({ op: "set_mode", path, why, before, after: { ...base, mode } });
+  }
+  draft.operations.push(...steps);
+}
