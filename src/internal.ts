@@ -8,7 +8,9 @@ export type InternalCommand = (args: readonly string[]) => Promise<number>;
 type Loader = () => Promise<{ readonly run: InternalCommand }>;
 
 /** One line per child: `name: () => import("./layout/survey-child.ts"),`; the module exports `run`. */
-const internalCommands: Readonly<Record<string, Loader>> = {};
+const internalCommands: Readonly<Record<string, Loader>> = {
+  survey: () => import("./system/survey/child.ts"),
+};
 
 /** The word that main.ts looks for before anything else loads. */
 export const childWord = "__child";

@@ -34,11 +34,12 @@ function planFile(draft: Draft, file: DesiredFile): void {
     return;
   }
   if (found.type !== "file") {
-    return replaceOther(draft, file, describeType(found), otherState(found.type, found.target));
+    const state = otherState(found.type, found.target);
+    return replaceOther(draft, file, describeType(found), state, found.mtimeMs);
   }
   const text = actual.text(path);
   if (text.kind !== "text") {
-    return replaceOther(draft, file, "file that cannot be read", { type: "file" });
+    return replaceOther(draft, file, "file that cannot be read", { type: "file" }, found.mtimeMs);
   }
   if (text.text === file.content) {
     if (found.mode === file.mode) draft.unchanged += 1;
@@ -54,7 +55,7 @@ function planFile(draft: Draft, file: DesiredFile): void {
     draft.operations.push(write(file, before, "somebody else wrote it; --force replaces it"));
     return;
   }
-  replaceOther(draft, file, "file that the agent did not write", before);
+  replaceOther(draft, file, "file that the agent did not write", before, found.mtimeMs);
 }
 
 function otherState(type: string, target: string | undefined): PathState {
@@ -84,11 +85,17 @@ function setMode(file: DesiredFile, mode: number): Operation {
   };
 }
 
-function replaceOther(draft: Draft, file: DesiredFile, what: string, before: PathState): void {
+function replaceOther(
+  draft: Draft,
+  file: DesiredFile,
+  what: string,
+  before: PathState,
+  mtimeMs: number,
+): void {
   const { path } = file;
   const movable = before.type === "file" || before.type === "directory" || before.type === "link";
   if (draft.request.moveAside && movable) {
-    const to = asidePath(path, draft.request.stamp);
+    const to = asidePath(path, mtimeMs);
     const why = `a ${what} is in the place of the environment script`;
     draft.operations.push(
       { op: "move_aside", path, why, before, after: { type: "absent" }, to },

@@ -15,9 +15,13 @@ import {
 import type { DesiredLink } from "./desired.ts";
 import { needDirectory, refuse, type Draft, type Remainder } from "./plan.ts";
 
-/** The name that `--move-aside` gives. */
-export function asidePath(path: AbsolutePath, stamp: string): AbsolutePath {
-  return `${path}.moved-${stamp}` as AbsolutePath;
+/**
+ * The name that `--move-aside` gives: with the time of the last change of what is moved, not of the command, so that
+ * the plan that was shown is the plan that is done.
+ */
+export function asidePath(path: AbsolutePath, mtimeMs: number): AbsolutePath {
+  const seconds = new Date(mtimeMs).toISOString().slice(0, 19);
+  return `${path}.moved-${seconds.replace(/[-:]/g, "")}Z` as AbsolutePath;
 }
 
 /** Plans every link of the layout. */
@@ -186,7 +190,7 @@ function replaceReal(draft: Draft, link: DesiredLink, verdict: LinkVerdict): voi
     draft.operations.push({ op: "adopt", path, why, before, after, to: link.targetPath });
     return;
   }
-  const to = asidePath(path, request.stamp);
+  const to = asidePath(path, found.mtimeMs);
   const absent = { type: "absent" } as const;
   draft.operations.push(
     { op: "move_aside", path, why: verdict.reason, before, after: absent, to },

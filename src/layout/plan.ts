@@ -43,8 +43,6 @@ export interface PlanRequest {
   readonly createMissingTargets: boolean;
   /** Owners are compared and set: root, or a caller who owns the real host's tree. */
   readonly setOwners: boolean;
-  /** Part of the names that `--move-aside` gives: `20260102T030405Z`. */
-  readonly stamp: string;
   readonly annotations: Readonly<Record<string, unknown>>;
 }
 

@@ -59,8 +59,8 @@ describe("the environment script", () => {
   });
 
   test("has an id that follows the values, not their order", () => {
-    const other = environmentValues({ ...paths, hfCache: "/elsewhere" }, [], () => "/x");
-    const same = environmentValues({ ...paths, hfCache: "/elsewhere" }, [], () => "/x");
+    const other = environmentValues({ ...paths, modelsRoot: "/elsewhere" }, [], () => "/x");
+    const same = environmentValues({ ...paths, modelsRoot: "/elsewhere" }, [], () => "/x");
     expect(other["CITADEL_ENV_ID"]).toBe(same["CITADEL_ENV_ID"] as string);
     expect(other["CITADEL_ENV_ID"]).not.toBe(values["CITADEL_ENV_ID"] as string);
   });

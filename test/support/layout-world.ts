@@ -197,7 +197,6 @@ export function planOn(
     verifyTargets: true,
     createMissingTargets: true,
     setOwners: true,
-    stamp: "20260102T030405Z",
     annotations: {},
     ...overrides,
     desired: withoutMissingHome(desired, actual),

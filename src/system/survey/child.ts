@@ -5,13 +5,13 @@ import { readFileSync, writeSync } from "node:fs";
 import { answer } from "./probe.ts";
 import type { Question } from "./question.ts";
 
-/** The word that starts it: `citadel-agent __survey MOUNTPOINT`. */
-export const surveyCommand = "__survey";
+/** The words that start it: `citadel-agent __child survey MOUNTPOINT` (src/internal.ts). */
+export const surveyCommand: readonly string[] = ["__child", "survey"];
 
 const flushEvery = 64;
 
 /** Answers what stands on stdin. The first answers go out one by one: the first access is what hangs. */
-export function runSurveyChild(): void {
+export async function run(): Promise<number> {
   const questions = JSON.parse(readFileSync(0, "utf8")) as Question[];
   let pending = "";
   for (const [at, question] of questions.entries()) {
@@ -21,6 +21,7 @@ export function runSurveyChild(): void {
     pending = "";
   }
   writeAll(pending);
+  return 0;
 }
 
 function writeAll(text: string): void {

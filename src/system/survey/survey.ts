@@ -114,7 +114,7 @@ async function askChild(
   options: SurveyOptions,
 ): Promise<Answer[]> {
   if (isStuck(mountpoint)) return [];
-  const child = Bun.spawn([...selfCommand(), surveyCommand, mountpoint], {
+  const child = Bun.spawn([...selfCommand(), ...surveyCommand, mountpoint], {
     stdin: new TextEncoder().encode(JSON.stringify(questions)),
     stdout: "pipe",
     stderr: "ignore",
@@ -183,7 +183,7 @@ function isStuck(mountpoint: string): boolean {
   if (pid === undefined) return false;
   try {
     const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-    if (words.includes(surveyCommand) && words.includes(mountpoint)) return true;
+    if (words.includes("survey") && words.includes(mountpoint)) return true;
   } catch {
     // it is gone at last
   }
