@@ -120,7 +120,6 @@ export interface ExactStat {
 const statBuffer = Buffer.from(new ArrayBuffer(256));
 const statPointer = ptr(statBuffer);
 const emptyNameBuffer = Buffer.from(new ArrayBuffer(8));
-const emptyName = ptr(emptyNameBuffer);
 
 function nsAt(offset: number): bigint {
   return (
@@ -165,7 +164,7 @@ export function statExact(path: string): ExactStat {
 
 /** statx(2) of an open file. */
 export function statFd(fd: number): ExactStat {
-  if (libc.statx(fd, emptyName, atEmptyPath, statxMask, statPointer) !== 0)
+  if (libc.statx(fd, emptyNameBuffer, atEmptyPath, statxMask, statPointer) !== 0)
     throw systemError("statx");
   return takeStat();
 }

@@ -83,7 +83,11 @@ export function openWorkerPool<Job, Result>(file: string, count: number): Worker
       const lanes = workers.flatMap((worker) =>
         Array.from({ length: jobsPerWorker }, () => lane(worker)),
       );
-      await Promise.all(lanes);
+      try {
+        await Promise.all(lanes);
+      } finally {
+        void source.return(undefined); // after a failure: lets the giver close what it holds open
+      }
     },
     [Symbol.dispose]() {
       for (const worker of workers) worker.terminate();

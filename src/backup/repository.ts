@@ -1,0 +1,159 @@
+// The repository as it lies on disk: which snapshots there are, and which one a person means. Nothing here needs a
+// state directory: on a reinstalled host the backup disk alone is enough.
+
+import { CitadelError, joinPath, nameOf, type AbsolutePath } from "../core/index.ts";
+import { listDirectory, lstat, readBytes, realpath } from "../system/index.ts";
+import {
+  partialSuffix,
+  parsePartialName,
+  parseSnapshotId,
+  slugOf,
+  unknownSnapshot,
+} from "./format/ids.ts";
+import {
+  areaDirectories,
+  parseSnapshotJson,
+  snapshotJsonName,
+  type SnapshotArea,
+  type SnapshotRecord,
+} from "./format/snapshot-json.ts";
+
+export type SnapshotState = "complete" | "partial" | "damaged";
+
+export interface FoundSnapshot {
+  readonly id: string;
+  readonly area: SnapshotArea;
+  readonly directory: AbsolutePath;
+  readonly startedMs: number;
+  readonly slug: string;
+  /** `complete` by its name and a sound snapshot.json; its content is for `verify`. */
+  readonly state: SnapshotState;
+  /** Undefined where state is not `complete`. */
+  readonly record: SnapshotRecord | undefined;
+  /** Why it is `damaged`. */
+  readonly why: string | undefined;
+}
+
+const areas = Object.keys(areaDirectories) as SnapshotArea[];
+
+/** All snapshots below a backup root, oldest first; what is not ours is passed over. */
+export function listSnapshots(root: string): FoundSnapshot[] {
+  const found: FoundSnapshot[] = [];
+  for (const area of areas) {
+    const directory = joinPath(root, areaDirectories[area]);
+    for (const name of listDirectory(directory) ?? []) {
+      const snapshot = readSnapshot(joinPath(directory, name), area);
+      if (snapshot !== undefined) found.push(snapshot);
+    }
+  }
+  return found.sort((a, b) => a.startedMs - b.startedMs || (a.id < b.id ? -1 : 1));
+}
+
+/** One directory; undefined unless its name is that of a snapshot (or of one being built). */
+export function readSnapshot(
+  directory: AbsolutePath,
+  area: SnapshotArea,
+): FoundSnapshot | undefined {
+  const name = nameOf(directory);
+  const id = parseSnapshotId(name) ?? parsePartialName(name);
+  if (id === undefined || lstat(directory)?.type !== "directory") return undefined;
+  const base = { id: id.id, area, directory, startedMs: id.startedMs, slug: id.slug };
+  if (name.endsWith(partialSuffix)) {
+    return { ...base, state: "partial", record: undefined, why: undefined };
+  }
+  try {
+    const record = readRecord(directory);
+    const why = record.id === id.id ? undefined : `snapshot.json is that of ${record.id}`;
+    if (why !== undefined) return { ...base, state: "damaged", record: undefined, why };
+    return { ...base, area: record.area, state: "complete", record, why: undefined };
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError)) throw thrown;
+    return { ...base, state: "damaged", record: undefined, why: thrown.message };
+  }
+}
+
+/** @throws kind `integrity`, code `SNAPSHOT_JSON_MISSING` or those of parseSnapshotJson */
+export function readRecord(directory: string): SnapshotRecord {
+  const path = joinPath(directory, snapshotJsonName);
+  const bytes = readBytes(path);
+  if (bytes === undefined) {
+    throw new CitadelError({
+      kind: "integrity",
+      code: "SNAPSHOT_JSON_MISSING",
+      message: `no ${snapshotJsonName} in ${directory}`,
+      path,
+      hint: "without it nothing says what this snapshot should hold; use another one",
+    });
+  }
+  return parseSnapshotJson(bytes);
+}
+
+const latestNames = new Set(["latest", "latest_backup"]);
+
+/**
+ * The snapshot that a person names: an id, `latest` (or `latest_backup`), `latest:<slug>`, or a path.
+ * @param activeSource the source that plain `latest` means
+ * @throws kind `not-found`, code `SNAPSHOT_UNKNOWN`
+ */
+export function resolveSnapshot(root: string, name: string, activeSource: string): FoundSnapshot {
+  const snapshots = () => listSnapshots(root);
+  if (latestNames.has(name)) return newest(snapshots(), activeSource, name, root);
+  if (name.startsWith("latest:")) return newestOfSlug(snapshots(), name.slice(7), root);
+  if (!name.includes("/")) {
+    const found = snapshots().find((snapshot) => nameOf(snapshot.directory) === name);
+    if (found === undefined) throw unknownSnapshot(name, root);
+    return found;
+  }
+  const real = realpath(name);
+  if (real === undefined && latestNames.has(nameOf(name))) {
+    return newest(snapshots(), activeSource, name, root);
+  }
+  const found = real === undefined ? undefined : readSnapshot(real as AbsolutePath, "models");
+  if (found === undefined) throw unknownSnapshot(name, root);
+  return found;
+}
+
+function newest(
+  snapshots: readonly FoundSnapshot[],
+  source: string,
+  name: string,
+  root: string,
+): FoundSnapshot {
+  const found = snapshots.findLast(
+    ({ state, record }) => state === "complete" && record?.source === source,
+  );
+  if (found === undefined) throw unknownSnapshot(name, root);
+  return found;
+}
+
+/** The whole slug, or the end of one if only one source has it: `latest:active`. */
+function newestOfSlug(
+  snapshots: readonly FoundSnapshot[],
+  slug: string,
+  root: string,
+): FoundSnapshot {
+  const complete = snapshots.filter(({ state }) => state === "complete");
+  const wanted = slugOf(slug);
+  const exact = complete.findLast((snapshot) => snapshot.slug === wanted);
+  if (exact !== undefined) return exact;
+  const ending = complete.filter((snapshot) => snapshot.slug.endsWith(`-${wanted}`));
+  const found = ending.at(-1);
+  if (found === undefined || new Set(ending.map((snapshot) => snapshot.slug)).size > 1) {
+    throw unknownSnapshot(`latest:${slug}`, root);
+  }
+  return found;
+}
+
+/**
+ * The newest complete snapshot of a source that is not later than a moment.
+ * @throws kind `not-found`, code `SNAPSHOT_UNKNOWN`
+ */
+export function snapshotAt(root: string, atMs: number, source: string): FoundSnapshot {
+  const found = listSnapshots(root).findLast(
+    ({ state, record, startedMs }) =>
+      state === "complete" && record?.source === source && startedMs <= atMs,
+  );
+  if (found === undefined)
+    throw unknownSnapshot(`of ${source} at ${new Date(atMs).toISOString()}`, root);
+  return found;
+}

@@ -1,0 +1,314 @@
+// Verifies one snapshot: metadata, structure, content, in one pass over the manifest. Content is checked by worker
+// threads (content-check.ts), a bounded number of jobs in flight, so that memory does not grow with the snapshot.
+
+import { CitadelError } from "../core/index.ts";
+import { listDirectory, lstat, type Clock } from "../system/index.ts";
+import { openWorkerPool, type WorkerPool } from "../system/worker-pool.ts";
+import { checkContent, type CheckFile, type CheckJob, type CheckResult } from "./content-check.ts";
+import { type BytePath, displayPath, fromText } from "./format/byte-path.ts";
+import { chunkSizeBytes, manifestName, storedPath } from "./format/manifest.ts";
+import { snapshotJsonName, type SnapshotRecord } from "./format/snapshot-json.ts";
+import { InodeLedger } from "./inode-ledger.ts";
+import type { FoundSnapshot } from "./repository.ts";
+import { type Choice, chooseAll, chooseRandom } from "./sampling.ts";
+import { checkMetadata, readManifest } from "./snapshot-reader.ts";
+import { FailureList, type VerifyReport } from "./verify-report.ts";
+import { compareTree, findExtraPacked, type SoundFile } from "./verify-structure.ts";
+
+export interface VerifyOptions {
+  readonly mode: "quick" | "full";
+  /** Read through the page cache: fast, and proves memory, not the disk. */
+  readonly cached: boolean;
+  /** 0..1; 1 checks every file. */
+  readonly sampleRate: number;
+  /** Of the random sample; unused at rate 1 or with `choice`. */
+  readonly seed: number;
+  /** Instead of a random sample: for rotation. */
+  readonly choice?: Choice | undefined;
+  /** Threads; 0 checks in this one. Default: by the number of cores, at most 4 (20 MiB each). */
+  readonly workers?: number | undefined;
+  readonly cores: number;
+}
+
+export interface VerifyContext {
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
+  readonly signal?: AbortSignal | undefined;
+  /** Shared between snapshots that share inodes (`--all`). */
+  readonly ledger?: InodeLedger | undefined;
+  /** Told of each file whose content was read from the device and matched. */
+  readonly onVerified?: ((file: SoundFile) => void) | undefined;
+  readonly onProgress?: ((progress: VerifyProgress) => void) | undefined;
+  /** Called before each job with its bytes: waits where a budget says so; false ends the run early. */
+  readonly pace?: ((bytes: number) => Promise<boolean>) | undefined;
+}
+
+export interface VerifyProgress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly current: string;
+}
+
+/** Files up to this size travel in batches; bigger ones go alone, in parts where only chunks are compared. */
+const batchBytes = 32 * 1024 * 1024;
+const batchFiles = 64;
+const partChunks = 4;
+
+/** How many threads: they wait for the disk as much as they hash. Four hold 80 MiB. */
+export function verifyWorkers(cores: number, cached: boolean): number {
+  return Math.max(1, Math.min(4, cached ? cores : cores * 2));
+}
+
+/** Verifies; damage is a finding in the report, never an exception. @throws kind `cancelled` by the signal */
+export async function verifySnapshot(
+  snapshot: FoundSnapshot,
+  options: VerifyOptions,
+  context: VerifyContext,
+): Promise<VerifyReport> {
+  const started = context.clock.monotonicMs();
+  const run = new Verification(snapshot, options, context);
+  await run.run();
+  return run.report(context.clock.monotonicMs() - started);
+}
+
+class Verification {
+  readonly #failures = new FailureList();
+  readonly #ledger: InodeLedger;
+  readonly #counts = { files: 0, entries: 0, packed: 0 };
+  #checked = 0;
+  #bytesChecked = 0;
+  #bytesRead = 0;
+  #credited = 0;
+  #isCutShort = false;
+  /** Files of which parts are still out, with how many. */
+  readonly #open = new Map<BytePath, { file: SoundFile; parts: number }>();
+
+  constructor(
+    readonly snapshot: FoundSnapshot,
+    readonly options: VerifyOptions,
+    readonly context: VerifyContext,
+  ) {
+    this.#ledger = context.ledger ?? new InodeLedger();
+  }
+
+  async run(): Promise<void> {
+    const { snapshot } = this;
+    if (snapshot.record === undefined) {
+      const reason = snapshot.state === "partial" ? "partial" : "damaged";
+      this.#fail(fromText(snapshotJsonName), reason);
+      return;
+    }
+    this.#checkTopLevel(snapshot.record);
+    let isManifestSound = true;
+    for (const { name, reason } of checkMetadata(snapshot.directory, snapshot.record)) {
+      this.#fail(fromText(name), reason);
+      if (name === manifestName) isManifestSound = false;
+    }
+    if (!isManifestSound) return; // nothing below it can be judged
+    try {
+      await this.#checkEntries(snapshot.record);
+    } catch (thrown) {
+      if (!(thrown instanceof CitadelError) || thrown.kind === "cancelled") throw thrown;
+      if (thrown.code === "INTERNAL" || thrown.code === "WORKER_FAILED") throw thrown;
+      const name = thrown.code === "MANIFEST_DAMAGED" ? manifestName : "data";
+      this.#fail(fromText(name), thrown.code === "NOT_FOUND" ? "missing" : "damaged", thrown.errno);
+    }
+  }
+
+  report(durationMs: number): VerifyReport {
+    const { options, snapshot } = this;
+    const isWhole = !this.#isCutShort && !options.cached && this.#checked === this.#counts.files;
+    return {
+      snapshot: snapshot.id,
+      valid: this.#failures.count === 0,
+      mode: options.mode,
+      cached: options.cached,
+      sampleRate: options.sampleRate,
+      seed:
+        options.sampleRate > 0 && options.sampleRate < 1 && options.choice === undefined
+          ? options.seed
+          : undefined,
+      filesTotal: snapshot.record?.counts.files ?? 0,
+      filesChecked: this.#checked,
+      filesFailed: this.#failures.count,
+      bytesChecked: this.#bytesChecked,
+      bytesRead: this.#bytesRead,
+      durationMs,
+      failures: this.#failures.toArray(),
+      isWhole: isWhole && this.#failures.count === 0,
+      remarks: this.#isCutShort ? ["stopped at the end of its budget: not all was checked"] : [],
+    };
+  }
+
+  #fail(path: BytePath, reason: string, errno?: string): void {
+    this.#failures.add({ path, reason, ranges: [], errno });
+  }
+
+  #checkTopLevel(record: SnapshotRecord): void {
+    const { directory } = this.snapshot;
+    const known = new Set([snapshotJsonName, manifestName, "data", "packed"]);
+    for (const name of Object.keys(record.sums_sha256)) known.add(name);
+    for (const name of listDirectory(directory) ?? []) {
+      if (!known.has(name)) this.#fail(fromText(name), "extra");
+    }
+    if (lstat(directory)?.mode !== 0o700) this.#fail(fromText("."), "mode");
+  }
+
+  async #checkEntries(record: SnapshotRecord): Promise<void> {
+    const { options, context, snapshot } = this;
+    const jobs = this.#jobs(record);
+    const take = (result: CheckResult, job: CheckJob) => this.#take(result, job, record);
+    const workers = options.workers ?? verifyWorkers(options.cores, options.cached);
+    if (workers === 0 || options.sampleRate === 0) {
+      for await (const job of jobs) take(await checkContent(job), job);
+    } else {
+      using pool: WorkerPool<CheckJob, CheckResult> = openWorkerPool(
+        "backup/verify.worker.ts",
+        workers,
+      );
+      await pool.runAll(jobs, take, context.signal);
+    }
+    const extras = findExtraPacked(snapshot.directory, this.#counts.packed, () =>
+      readManifest(snapshot.directory),
+    );
+    for (const { path, reason } of extras) this.#fail(path, reason);
+    const { files, entries } = this.#counts;
+    if (files !== record.counts.files || entries !== record.counts.entries) {
+      this.#fail(fromText(snapshotJsonName), "counts");
+    }
+    if (this.#ledger.failed.size > 0 && this.#credited > 0) this.#attribute();
+  }
+
+  /** Walks manifest and tree; failures of structure go to the list, sound files into jobs. */
+  async *#jobs(record: SnapshotRecord): AsyncGenerator<CheckJob> {
+    const { snapshot, options, context } = this;
+    const mode = options.cached ? "cache" : "device";
+    const choose =
+      options.choice ??
+      (options.sampleRate >= 1
+        ? chooseAll
+        : chooseRandom(record.counts.files, options.sampleRate, options.seed));
+    let batch: CheckFile[] = [];
+    let bytes = 0;
+    const toJob = (files: CheckFile[]): CheckJob => ({
+      directory: snapshot.directory,
+      mode,
+      files,
+    });
+    const allowed = async (size: number) => {
+      context.signal?.throwIfAborted();
+      if (context.pace === undefined || (await context.pace(size))) return true;
+      this.#isCutShort = true;
+      return false;
+    };
+    let position = -1;
+    let last: BytePath | undefined;
+    for (const { failure, file } of compareTree(
+      snapshot.directory,
+      readManifest(snapshot.directory),
+      this.#counts,
+    )) {
+      if (failure !== undefined) {
+        this.#fail(failure.path, failure.reason, failure.errno);
+        continue;
+      }
+      // a file that failed by structure has a position too: counted by the files seen so far
+      position = this.#counts.files - 1;
+      if (!choose(position)) continue;
+      last = file.entry.path;
+      const parts = this.#select(file);
+      for (const part of parts) {
+        const size = Math.min(part.size, part.xxh3.length * chunkSizeBytes);
+        if (parts.length > 1 || size > batchBytes) {
+          if (!(await allowed(size))) return;
+          yield toJob([part]);
+          continue;
+        }
+        batch.push(part);
+        bytes += size;
+        if (batch.length < batchFiles && bytes < batchBytes) continue;
+        if (!(await allowed(bytes))) return;
+        yield toJob(batch);
+        [batch, bytes] = [[], 0];
+      }
+      context.onProgress?.({
+        doneBytes: this.#bytesChecked,
+        totalBytes: record.counts.bytes,
+        current: displayPath(last),
+      });
+    }
+    if (batch.length > 0 && (await allowed(bytes))) yield toJob(batch);
+  }
+
+  /** The jobs of one file; none where its inode was read already. */
+  #select(file: SoundFile): CheckFile[] {
+    const { entry, stat } = file;
+    const stored = entry.packed ?? entry;
+    const path = storedPath(entry);
+    this.#checked += 1;
+    if (stat.linkCount > 1 && this.#ledger.add(stat.ino, stored.sha256)) {
+      this.#credited += 1;
+      this.#bytesChecked += stored.size;
+      return [];
+    }
+    const whole: CheckFile = {
+      path,
+      size: stored.size,
+      sha256: this.options.mode === "full" || stored.size === 0 ? stored.sha256 : undefined,
+      xxh3: stored.xxh3,
+      firstChunk: 0,
+      original: entry.packed && {
+        method: entry.packed.method,
+        size: entry.size,
+        sha256: entry.sha256,
+      },
+    };
+    const canSplit = whole.sha256 === undefined && whole.original === undefined;
+    const parts: CheckFile[] = [];
+    if (canSplit && stored.xxh3.length > partChunks) {
+      for (let first = 0; first < stored.xxh3.length; first += partChunks) {
+        const xxh3 = stored.xxh3.slice(first, first + partChunks);
+        parts.push({ ...whole, xxh3, firstChunk: first });
+      }
+    } else parts.push(whole);
+    this.#open.set(path, { file, parts: parts.length });
+    return parts;
+  }
+
+  #take(result: CheckResult, job: CheckJob, record: SnapshotRecord): void {
+    this.#bytesRead += result.bytesRead;
+    for (const { index, reason, ranges, errno } of result.failures) {
+      const path = job.files[index]?.path;
+      if (path === undefined) continue;
+      this.#failures.add({ path, reason, ranges, errno });
+      const stat = this.#open.get(path)?.file.stat;
+      if (stat !== undefined && stat.linkCount > 1) {
+        this.#ledger.failed.set(`${stat.dev}:${stat.ino}`, { reason, ranges, errno });
+      }
+    }
+    for (const { path } of job.files) {
+      const open = this.#open.get(path);
+      if (open === undefined) continue;
+      open.parts -= 1;
+      if (open.parts > 0) continue;
+      this.#open.delete(path);
+      this.#bytesChecked += open.file.stat.sizeBytes;
+      if (!this.#failures.has(path)) this.context.onVerified?.(open.file);
+    }
+    const current = displayPath(job.files[0]?.path ?? fromText(""));
+    const doneBytes = this.#bytesChecked;
+    this.context.onProgress?.({ doneBytes, totalBytes: record.counts.bytes, current });
+  }
+
+  /** Names the other paths of inodes that were read once and found wrong. */
+  #attribute(): void {
+    const { directory } = this.snapshot;
+    const counts = { files: 0, entries: 0, packed: 0 };
+    for (const { file } of compareTree(directory, readManifest(directory), counts)) {
+      if (file === undefined) continue;
+      const found = this.#ledger.failed.get(`${file.stat.dev}:${file.stat.ino}`);
+      const path = storedPath(file.entry);
+      if (found === undefined || this.#failures.has(path)) continue;
+      this.#failures.add({ path, ...found });
+    }
+  }
+}
