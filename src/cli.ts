@@ -16,6 +16,8 @@ export const commandMap: CommandMap = {
   // backup
   // models, tune, store, service
   // the agent itself
+  doctor: lazy("checks of the agent's own footing", () => import("./commands/doctor.ts")),
+  incident: lazy("a redacted bundle of evidence", () => import("./commands/incident.ts")),
   explain: lazy("what an error or alert code means", () => import("./commands/explain.ts")),
   schema: lazy("the JSON schema of a document", () => import("./commands/schema.ts")),
   completion: lazy("shell completion", () => import("./commands/completion.ts")),

@@ -6,6 +6,7 @@ import type { Explanation, Explanations } from "./define.ts";
 const areas: Readonly<Record<string, () => Promise<{ readonly explanations: Explanations }>>> = {
   cli: () => import("./cli.ts"),
   core: () => import("./core.ts"),
+  incident: () => import("./incident.ts"),
   settings: () => import("./settings.ts"),
   system: () => import("./system.ts"),
 };

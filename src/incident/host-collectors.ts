@@ -1,8 +1,7 @@
 // What the host says about itself: kernel, mounts, disks, units, logs. Read from /proc and from the tools that a
 // Linux host has; each tool that is missing is simply absent from the bundle.
 
-import { CitadelError } from "../core/index.ts";
-import { joinPath } from "../core/index.ts";
+import { CitadelError, joinPath } from "../core/index.ts";
 import { readText, runProcess, type HostPaths } from "../system/index.ts";
 import type { Collector } from "./collect.ts";
 
@@ -13,18 +12,29 @@ export function fileCollector(file: string, path: string): Collector {
   return { file, collect: () => readText(path) };
 }
 
+interface CommandOptions {
+  readonly plain?: boolean;
+  readonly environment?: Readonly<Record<string, string>> | undefined;
+}
+
 /** A command of the host: its output, and how it ended where that was not with 0. */
-export function commandCollector(file: string, command: readonly string[]): Collector {
+export function commandCollector(
+  file: string,
+  command: readonly string[],
+  /** `plain`: the output alone where there is any, so that a document stays one. */
+  { plain = false, environment }: CommandOptions = {},
+): Collector {
   return {
     file,
     async collect(signal) {
       try {
-        const run = await runProcess(command, { timeoutMs: toolTimeoutMs, signal });
+        const run = await runProcess(command, { timeoutMs: toolTimeoutMs, signal, environment });
         const ending = run.timedOut
           ? `\n[${command[0]} did not answer within ${toolTimeoutMs / 1000} s]`
           : run.exitCode === 0
             ? ""
             : `\n[exit code ${run.exitCode ?? run.signal}]`;
+        if (plain && run.stdout !== "" && !run.timedOut) return run.stdout;
         return `$ ${command.join(" ")}\n${run.stdout}${run.stderr}${ending}\n`;
       } catch (thrown) {
         if (thrown instanceof CitadelError && thrown.code === "TOOL_MISSING") return undefined;

@@ -4,9 +4,11 @@ import type { JsonSchema } from "./define.ts";
 
 const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSchema }>>> = {
   completion: () => import("./completion.ts"),
+  doctor: () => import("./doctor.ts"),
   error: () => import("./error.ts"),
   explain: () => import("./explain.ts"),
   help: () => import("./help.ts"),
+  incident: () => import("./incident.ts"),
   schema: () => import("./schema.ts"),
   version: () => import("./version.ts"),
 };

@@ -15,6 +15,8 @@ export interface Environment {
   /** Who asked: the user behind sudo, else the user of the process, else the number. */
   readonly user: string;
   readonly pid: number;
+  /** The program that runs: the compiled binary, or Bun. */
+  readonly executable: string;
   readonly stdoutIsTerminal: boolean;
   readonly stderrIsTerminal: boolean;
   readonly stdinIsTerminal: boolean;
@@ -32,6 +34,7 @@ export function readEnvironment(): Environment {
     workingDirectory: process.cwd(),
     user: process.env["SUDO_USER"] ?? userName(uid),
     pid: process.pid,
+    executable: process.execPath,
     stdoutIsTerminal: isatty(1),
     stderrIsTerminal: isatty(2),
     stdinIsTerminal: isatty(0),

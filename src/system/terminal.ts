@@ -13,8 +13,8 @@ const sleepCell = new Int32Array(new SharedArrayBuffer(4));
  * @returns false when nobody reads any more (EPIPE: `| head`) or the stream is closed (EBADF)
  * @throws the system's error otherwise: a full disk behind `> file` must not pass for success
  */
-export function writeStream(fd: 1 | 2, text: string): boolean {
-  const bytes = Buffer.from(text);
+export function writeStream(fd: 1 | 2, content: string | Uint8Array): boolean {
+  const bytes = typeof content === "string" ? Buffer.from(content) : content;
   let offset = 0;
   while (offset < bytes.length) {
     try {

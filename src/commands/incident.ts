@@ -1,0 +1,95 @@
+// `incident`: one file with everything a person needs who was not there. Changes nothing, takes no lock.
+
+import { incidentInputs } from "../app/incident.ts";
+import { CitadelError, ExitCode, formatBytes, joinPath } from "../core/index.ts";
+import { collectEvidence, redactText, type Evidence } from "../incident/index.ts";
+import { makeDirectories, resolvePath, writeFileAtomic, writeStream } from "../system/index.ts";
+import { defineAgentCommand } from "./define.ts";
+
+/** The promise is 10 s for the whole command; this leaves room for packing. */
+const deadlineMs = 8000;
+const fileLimitBytes = 2 * 1024 * 1024;
+
+export const command = defineAgentCommand({
+  description:
+    "packs host, mounts, layout, journal, history, alerts and logs into one redacted file",
+  access: "read",
+  settings: "none", // a host with broken settings needs its bundle most
+  args: {
+    out: {
+      type: "string",
+      valueHint: "FILE|-",
+      description: "where to write it; - is standard output (default /run/citadel-agent)",
+    },
+  },
+  examples: [
+    "citadel-agent incident",
+    "citadel-agent incident --out /tmp/incident.tar.gz",
+    "ssh host citadel-agent incident --out - > incident.tar.gz",
+  ],
+  async run({ app, args, globals, out, signal }) {
+    const { system } = app;
+    if (args.out === "-" && globals.json) throw twoDocuments();
+    const inputs = incidentInputs(system, { config: globals.config, envFile: globals.envFile });
+    const redact = (text: string) => redactText(text, inputs.secrets);
+    const { clock } = system;
+    const evidence = await collectEvidence(inputs.collectors, {
+      clock,
+      deadlineMs,
+      fileLimitBytes,
+      redact,
+      signal,
+    });
+    const archive = await pack(inputs.name, evidence);
+    if (args.out === "-") {
+      if (system.environment.stdoutIsTerminal) throw notForTerminals();
+      writeStream(1, archive);
+      return ExitCode.success;
+    }
+    const path = targetPath(args.out, system.hostPaths.runtimeDir, inputs.name);
+    writeFileAtomic(path, archive, { mode: 0o600 });
+    const files = evidence.index;
+    out.result("incident", { path, bytes: archive.length, files }, () => {
+      const silent = files.filter(({ state }) => state === "not_answering" || state === "failed");
+      const kept = files.filter(({ state }) => state === "collected").length;
+      const notes = silent.map(({ file, state }) => `  ${file}: ${state.replace("_", " ")}`);
+      return [
+        `${path}  ${formatBytes(archive.length)}, ${kept} files, secrets taken out`,
+        ...notes,
+      ].join("\n");
+    });
+    return ExitCode.success;
+  },
+});
+
+function targetPath(asked: string | undefined, runtimeDir: string, name: string): string {
+  if (asked !== undefined) return resolvePath(asked);
+  makeDirectories(runtimeDir, 0o755);
+  return joinPath(runtimeDir, `${name}.tar.gz`);
+}
+
+async function pack(name: string, evidence: Evidence): Promise<Uint8Array> {
+  const entries: Record<string, string> = {
+    [`${name}/index.json`]: `${JSON.stringify(evidence.index, undefined, 2)}\n`,
+  };
+  for (const [file, text] of Object.entries(evidence.files)) entries[`${name}/${file}`] = text;
+  return Bun.gzipSync(await new Bun.Archive(entries).bytes());
+}
+
+function twoDocuments(): CitadelError {
+  return new CitadelError({
+    kind: "usage",
+    code: "FLAGS_CONTRADICT",
+    message: "`--out -` and `--json` both want standard output",
+    hint: "write the bundle to a file, or leave out --json",
+  });
+}
+
+function notForTerminals(): CitadelError {
+  return new CitadelError({
+    kind: "usage",
+    code: "OUTPUT_IS_TERMINAL",
+    message: "the bundle is an archive and standard output is a terminal",
+    hint: "redirect it: citadel-agent incident --out - > incident.tar.gz",
+  });
+}
