@@ -28,6 +28,8 @@ export interface Reading<Data> {
   readonly note?: string | undefined;
   readonly data: Data | null;
   readonly values: readonly Value[];
+  /** The look itself failed (a tool that did not return): reported as `PROBE_FAILING`. */
+  readonly problem?: ProbeError | undefined;
 }
 
 /** A reading with its time, its judgement, and what went wrong while it was taken. */
