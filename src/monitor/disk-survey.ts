@@ -1,12 +1,7 @@
 // Asks the child about storage roots, with a deadline. One child answers all; one that hangs names the root that
 // does not answer, and the others are asked again without it. At most one stuck child per mount is ever left.
 
-import {
-  runProcess,
-  selfCommand,
-  type FileSystemUsage,
-  type RunResult,
-} from "../system/index.ts";
+import { runProcess, selfCommand, type FileSystemUsage, type RunResult } from "../system/index.ts";
 import { isProcessAlive } from "../system/process-state.ts";
 import type { LatencyMeasures } from "../system/latency-file.ts";
 
