@@ -4,11 +4,10 @@
 // A noun with verbs is `group("summary", { verb: lazy(…) })`; if the noun runs by itself too (`monitor` beside
 // `monitor stop`), its own command is the third argument. Nothing here loads a command before it is called.
 
-import { runCli } from "./cli/run.ts";
+import { runProcess } from "./cli/process.ts";
 import { lazy, type CommandMap } from "./cli/tree.ts";
 import type { HelpSections } from "./cli/help.ts";
 import type { ExitCode } from "./core/index.ts";
-import type { SignalWatch } from "./system/signals.ts";
 
 export const commandMap: CommandMap = {
   // layout
@@ -36,12 +35,6 @@ export const helpSections: HelpSections = [
 ];
 
 /** Runs the command line of this process. */
-export function main(
-  argv: readonly string[],
-  signals: SignalWatch,
-  onDaemon: () => void,
-): Promise<ExitCode> {
-  return runCli({ map: commandMap, sections: helpSections, argv, signals, onDaemon });
+export function main(argv: readonly string[]): Promise<ExitCode> {
+  return runProcess(commandMap, helpSections, argv);
 }
-
-export { reportBug } from "./cli/run.ts";

@@ -28,22 +28,5 @@ if (asksVersion && words.length === 2 && words.includes("--json")) {
   process.exit(0);
 }
 
-const { main, reportBug } = await import("./cli.ts");
-const { watchSignals } = await import("./system/signals.ts");
-
-/** A daemon outlives a stray rejection (it is logged); a command does not: its result could not be trusted. */
-let isDaemon = false;
-process.on("uncaughtException", (error) => {
-  reportBug(error, words);
-  process.exit(1);
-});
-process.on("unhandledRejection", (reason) => {
-  reportBug(reason, words);
-  if (!isDaemon) process.exit(1);
-});
-
-process.exit(
-  await main(words, watchSignals(), () => {
-    isDaemon = true;
-  }),
-);
+const { main } = await import("./cli.ts");
+process.exit(await main(words));

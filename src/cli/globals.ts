@@ -1,8 +1,6 @@
 // The global flags of spec/cli.md: declared once, for the parser, the help and the completion.
 
-import type { ArgsDef, GlobalFlags } from "../commands/define.ts";
-import type { Given } from "./scan.ts";
-import { usageError } from "./usage-error.ts";
+import type { ArgsDef } from "../commands/define.ts";
 
 export const globalArgs = {
   json: { type: "boolean", description: "print one JSON document on stdout" },
@@ -36,40 +34,6 @@ export const globalArgs = {
 
 /** What may be given more than once although it holds no list. */
 export const countedGlobals: ReadonlySet<string> = new Set(["verbose"]);
-
-/** @param absolute makes a path given by the caller absolute, from the working directory */
-export function toGlobalFlags(given: Given, absolute: (path: string) => string): GlobalFlags {
-  const text = (name: keyof typeof globalArgs) => given.flags.get(name)?.at(-1)?.value;
-  const on = (name: keyof typeof globalArgs) => text(name) === "true";
-  const file = (name: "config" | "envFile" | "root") => {
-    const value = text(name);
-    if (value === "")
-      throw usageError("VALUE_INVALID", `empty value for ${flagName(name)}`, "name a path");
-    return value === undefined ? undefined : absolute(value);
-  };
-  const colour = text("color");
-  const planHash = text("planHash");
-  if (planHash === "")
-    throw usageError(
-      "VALUE_INVALID",
-      "empty value for --plan-hash",
-      "take it from the output of --dry-run",
-    );
-  return {
-    json: on("json"),
-    root: file("root"),
-    config: file("config"),
-    envFile: file("envFile"),
-    dryRun: on("dryRun"),
-    planHash,
-    yes: on("yes"),
-    lockTimeoutMs: Math.round(Number(text("lockTimeout") ?? globalArgs.lockTimeout.default) * 1000),
-    quiet: on("quiet"),
-    verbosity: (given.flags.get("verbose") ?? []).filter(({ value }) => value === "true").length,
-    logFormat: text("logFormat") === "json" ? "json" : "pretty",
-    colour: colour === undefined ? undefined : colour === "true",
-  };
-}
 
 /** `dryRun` is spelled `--dry-run`. */
 export function flagName(name: string): string {

@@ -1,17 +1,16 @@
 // Runs one command line from the first flag to the exit code: parse strictly, open the app, run, report, record.
 
 import type { App } from "../app/app.ts";
-import type { AgentCommand, GlobalFlags } from "../commands/define.ts";
+import type { AgentCommand, ParsedArgs } from "../commands/define.ts";
 import { assert, CitadelError, ExitCode, exitCodeOf } from "../core/index.ts";
-import { wantsColour } from "../output/colour.ts";
-import { createOutput, type CommandOutput } from "../output/create-output.ts";
 import { rawArguments, resolvePath } from "../system/environment.ts";
 import { exitCodeOfSignal, type SignalWatch } from "../system/signals.ts";
-import { createSystem, type System } from "../system/system.ts";
 import { placeArguments, toParsedArgs, type Places } from "./args.ts";
-import { flagName, toGlobalFlags } from "./globals.ts";
+import { toGlobalFlags } from "./global-flags.ts";
+import { flagName } from "./globals.ts";
 import { formatCommandHelp, formatGroupHelp, formatRootHelp, type HelpSections } from "./help.ts";
 import { scanCommandLine, type Scanned } from "./scan.ts";
+import { openRoughSession, openSession, type Session } from "./session.ts";
 import type { CommandMap } from "./tree.ts";
 import { usageError } from "./usage-error.ts";
 
@@ -24,13 +23,6 @@ export interface RunCliOptions {
   readonly onDaemon: () => void;
 }
 
-interface Session {
-  readonly options: RunCliOptions;
-  readonly system: System;
-  readonly globals: GlobalFlags;
-  readonly out: CommandOutput;
-}
-
 interface Chosen {
   readonly command: AgentCommand;
   readonly scanned: Scanned;
@@ -39,19 +31,21 @@ interface Chosen {
 
 /** Never throws: whatever goes wrong becomes a message and an exit code. */
 export async function runCli(options: RunCliOptions): Promise<ExitCode> {
-  let session = openSession(options, createSystem(), earlyFlags(options.argv));
+  let session = openRoughSession(options.argv, options.signals);
   try {
     const scanned = await scanCommandLine(options.map, options.argv);
     const globals = toGlobalFlags(scanned.globals, resolvePath);
-    if (isOn(scanned, "help")) return showHelp(session, scanned);
+    if (isOn(scanned, "help")) return showHelp(session, scanned, options);
     if (isOn(scanned, "version")) return await showVersion(session);
     const chosen = chooseCommand(scanned);
-    if (chosen === undefined) return showHelp(session, scanned);
+    if (chosen === undefined) return showHelp(session, scanned, options);
     const args = toParsedArgs(chosen.command.args, chosen.places);
-    const watch = (args as Readonly<Record<string, unknown>>)["watch"] === true;
-    const system = createSystem({ root: globals.root });
-    session = openSession(options, system, globals, { watch, access: chosen.command.access });
-    return await runChosen(session, chosen, args);
+    session = openSession(session.system, globals, options.signals, {
+      access: chosen.command.access,
+      daemon: chosen.command.daemon === true,
+      watch: args["watch"] === true,
+    });
+    return await runChosen(session, chosen, args, options);
   } catch (thrown) {
     const exitCode = exitCodeOf(thrown);
     session.out.fail(thrown, exitCode);
@@ -59,79 +53,8 @@ export async function runCli(options: RunCliOptions): Promise<ExitCode> {
   }
 }
 
-/** What nobody caught, in the form that was asked for. */
-export function reportBug(thrown: unknown, argv: readonly string[]): void {
-  const system = createSystem();
-  const verbose = { ...earlyFlags(argv), verbosity: 1 }; // a bug is reported with its stack
-  openOutput(system, verbose, { onClosed: () => {} }).fail(thrown, exitCodeOf(thrown));
-}
-
 const isOn = (scanned: Scanned, name: "help" | "version") =>
   scanned.globals.flags.get(name)?.at(-1)?.value === "true";
-
-/** Enough of the flags to report an error in the form that was asked for, before the command line is understood. */
-function earlyFlags(argv: readonly string[]): GlobalFlags {
-  const end = argv.indexOf("--");
-  const flags = end === -1 ? argv : argv.slice(0, end);
-  return {
-    json: flags.includes("--json") || flags.includes("--json=true"),
-    root: undefined,
-    config: undefined,
-    envFile: undefined,
-    dryRun: false,
-    planHash: undefined,
-    yes: false,
-    lockTimeoutMs: 0,
-    quiet: false,
-    verbosity: 0,
-    logFormat: "pretty",
-    colour: flags.includes("--no-color") ? false : undefined,
-  };
-}
-
-function openSession(
-  options: RunCliOptions,
-  system: System,
-  globals: GlobalFlags,
-  { watch = false, access = "read" }: { watch?: boolean; access?: AgentCommand["access"] } = {},
-): Session {
-  const onClosed = () => {
-    // A change is finished whoever listens; reading for nobody is not.
-    if (access === "read") options.signals.abort(outputClosed());
-  };
-  const out = openOutput(system, globals, { watch, onClosed, signal: options.signals.signal });
-  return { options, system, globals, out };
-}
-
-function openOutput(
-  system: System,
-  globals: GlobalFlags,
-  ends: { watch?: boolean; onClosed: () => void; signal?: AbortSignal },
-): CommandOutput {
-  const { environment, clock } = system;
-  const { variables } = environment;
-  return createOutput({
-    json: globals.json,
-    stream: ends.watch ?? false,
-    quiet: globals.quiet,
-    verbose: globals.verbosity > 0,
-    yes: globals.yes,
-    host: environment.hostname,
-    nowMs: clock.nowMs,
-    monotonicMs: clock.monotonicMs,
-    terminal: {
-      stdin: environment.stdinIsTerminal,
-      stdout: environment.stdoutIsTerminal,
-      stderr: environment.stderrIsTerminal,
-    },
-    colour: {
-      stdout: wantsColour(globals.colour, variables, environment.stdoutIsTerminal),
-      stderr: wantsColour(globals.colour, variables, environment.stderrIsTerminal),
-    },
-    signal: ends.signal ?? new AbortController().signal,
-    onClosed: ends.onClosed,
-  });
-}
 
 function chooseCommand(scanned: Scanned): Chosen | undefined {
   const { command, words } = scanned;
@@ -148,7 +71,7 @@ function chooseCommand(scanned: Scanned): Chosen | undefined {
   return { command, scanned, places: placeArguments(command.args, scanned.own, verbs) };
 }
 
-function showHelp({ out, options }: Session, scanned: Scanned): ExitCode {
+function showHelp({ out }: Session, scanned: Scanned, options: RunCliOptions): ExitCode {
   const style = out.style;
   const { command, words, group } = scanned;
   const text =
@@ -172,9 +95,10 @@ async function showVersion({ out }: Session): Promise<ExitCode> {
 async function runChosen(
   session: Session,
   { command, scanned, places }: Chosen,
-  args: ReturnType<typeof toParsedArgs>,
+  args: ParsedArgs,
+  options: RunCliOptions,
 ): Promise<ExitCode> {
-  const { system, globals, out, options } = session;
+  const { system, globals, out } = session;
   const startedMs = system.clock.nowMs();
   let app: App | undefined;
   let thrown: unknown;
@@ -192,13 +116,13 @@ async function runChosen(
       words: scanned.words,
       rawBytes: (name) => rawBytesOf(places, name, options.argv),
     });
-    exitCode = interruptedCode(command, options.signals) ?? exitCode;
+    // A signal came and the command ended in good order: still interrupted, unless it is there to be stopped.
+    const received = command.daemon === true ? undefined : options.signals.received();
+    if (received !== undefined) exitCode = exitCodeOfSignal[received];
     out.finish(scanned.words.join("-"), exitCode);
   } catch (caught) {
     thrown = caught;
-    exitCode = exitCodeOf(caught);
-    if (isCancelled(caught))
-      exitCode = interruptedCode(command, options.signals) ?? ExitCode.success;
+    exitCode = exitCodeOfEnd(caught, command, options.signals);
     if (exitCode !== ExitCode.success) out.fail(caught, exitCode);
   }
   if (command.access === "change" && !globals.dryRun && app !== undefined) {
@@ -207,19 +131,12 @@ async function runChosen(
   return exitCode;
 }
 
-function outputClosed(): CitadelError {
-  return new CitadelError({
-    kind: "cancelled",
-    code: "OUTPUT_CLOSED",
-    message: "nobody reads the output any more",
-  });
-}
-
-/** What a signal makes of the exit code; undefined: none came. A daemon's clean stop is a success. */
-function interruptedCode(command: AgentCommand, signals: SignalWatch): ExitCode | undefined {
-  const name = signals.received();
-  if (name === undefined) return undefined;
-  return command.daemon === true ? ExitCode.success : exitCodeOfSignal[name];
+/** The exit code of a command that threw: being stopped is no failure of its own. */
+function exitCodeOfEnd(thrown: unknown, { daemon }: AgentCommand, signals: SignalWatch): ExitCode {
+  const received = signals.received();
+  if (!isCancelled(thrown) || !signals.signal.aborted) return exitCodeOf(thrown);
+  if (received === undefined || daemon === true) return ExitCode.success; // nobody reads, or a clean stop
+  return exitCodeOfSignal[received];
 }
 
 /** Whether `thrown` only says that the work was stopped: our own error, or that of an aborted call. */
@@ -242,7 +159,7 @@ async function openAppFor(
   { system, globals, out }: Session,
   command: AgentCommand,
   places: Places,
-  args: ReturnType<typeof toParsedArgs>,
+  args: ParsedArgs,
 ): Promise<App> {
   const { openApp, openBareApp, settingOverrides } = await import("../app/open-app.ts");
   if (command.settings === "none") return openBareApp(system).app;

@@ -1,6 +1,7 @@
 // The Output of a running command: keeps stdout pure with --json, keeps stderr readable, asks when a person is there.
 
 import { CitadelError, type ExitCode } from "../core/index.ts";
+import { fromErrno } from "../system/errno.ts";
 import { readLine, terminalColumns, writeStream } from "../system/terminal.ts";
 import { formatDocument, formatErrorDocument, type Fields } from "./document.ts";
 import { formatErrorText } from "./error-text.ts";
@@ -34,6 +35,8 @@ export interface OutputOptions {
 export interface CommandOutput extends Output {
   /** Prints the document that is held back; with `--json` and none, a minimal one. */
   finish(name: string, exitCode: ExitCode): void;
+  /** A finished line of the log on stderr; takes the progress line away first. */
+  log(line: string): void;
   /** The failure of the command: a document with `--json` (in place of any held back), else three lines. */
   fail(thrown: unknown, exitCode: ExitCode): void;
 }
@@ -47,11 +50,22 @@ export function createOutput(options: OutputOptions): CommandOutput {
   const toOut = (text: string) => {
     if (closed) return;
     progress.clear();
-    if (writeStream(1, text)) return;
+    try {
+      if (writeStream(1, text)) return;
+    } catch (thrown) {
+      closed = true; // the failure itself must not go there again
+      throw fromErrno(thrown, "write", "standard output");
+    }
     closed = true;
     options.onClosed();
   };
-  const toErr = (text: string) => void writeStream(2, text);
+  const toErr = (text: string) => {
+    try {
+      writeStream(2, text);
+    } catch {
+      // a full disk behind `2> file`: there is no place left to say so
+    }
+  };
   const progress = createProgressLine({
     isTerminal: options.terminal.stderr,
     columns: terminalColumns,
@@ -108,9 +122,13 @@ export function createOutput(options: OutputOptions): CommandOutput {
       if (held !== undefined) outLine(held);
       held = undefined;
     },
+    log(line) {
+      progress.clear();
+      toErr(line);
+    },
     fail(thrown, exitCode) {
       progress.clear();
-      if (json) outLine(formatErrorDocument(thrown, envelope(), exitCode));
+      if (json && !closed) outLine(formatErrorDocument(thrown, envelope(), exitCode));
       else errLine(formatErrorText(thrown, errStyle, options.verbose));
     },
   };

@@ -21,6 +21,8 @@ export interface RunCliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly input?: string;
+  /** The program; default `cliCommand()`. */
+  readonly command?: readonly string[];
   /** Default 30 s; the child is killed and the run throws. */
   readonly timeoutMs?: number;
 }
@@ -45,6 +47,20 @@ export function isFresh(): boolean {
   return sources.every((file) => statSync(`${root}${file}`).mtimeMs < built);
 }
 
+/** The program with commands made for tests. */
+export const fixtureCommand: readonly string[] = [
+  process.execPath,
+  `${root}test/support/fixture-cli.ts`,
+];
+
+/** Runs a command of `fixture-cli.ts`. */
+export function runFixture(
+  args: readonly string[],
+  options: RunCliOptions = {},
+): Promise<CliResult> {
+  return runCli(args, { ...options, command: fixtureCommand });
+}
+
 /** An empty home and working directory, so that nothing of the developer's leaks in. */
 const emptyDirectory = mkdtempSync(`${tmpdir()}/citadel-cli-`);
 
@@ -60,7 +76,7 @@ export async function runCli(
   args: readonly string[],
   options: RunCliOptions = {},
 ): Promise<CliResult> {
-  const child = Bun.spawn([...cliCommand(), ...args], {
+  const child = Bun.spawn([...(options.command ?? cliCommand()), ...args], {
     cwd: options.cwd ?? emptyDirectory,
     env: { ...scrubbedEnvironment, ...options.env },
     stdin: options.input === undefined ? "ignore" : new TextEncoder().encode(options.input),
