@@ -3,6 +3,7 @@
 
 import * as v from "valibot";
 import { normalizePath, parseBytes, Secret } from "../core/index.ts";
+import { isCron } from "./cron-text.ts";
 import type { FieldType } from "./field.ts";
 
 const plain = (value: unknown): string => String(value);
@@ -153,16 +154,6 @@ export function choice<const T extends string>(...options: readonly T[]): FieldT
     schema: () => v.pipe(v.string(), v.trim(), v.toLowerCase(), v.picklist(options)),
     format: plain,
   };
-}
-
-/** Whether `text` is five cron fields that come true some day. */
-export function isCron(text: string): boolean {
-  if (text.trim().split(/\s+/).length !== 5) return false;
-  try {
-    return Bun.cron.parse(text.trim()) !== null; // null: a day that never comes, such as 31 February
-  } catch {
-    return false;
-  }
 }
 
 export const cron: FieldType<string> = {
