@@ -5,7 +5,7 @@
 // `monitor stop`), its own command is the third argument. Nothing here loads a command before it is called.
 
 import { runProcess } from "./cli/process.ts";
-import { lazy, type CommandMap } from "./cli/tree.ts";
+import { group, lazy, type CommandMap } from "./cli/tree.ts";
 import type { HelpSections } from "./cli/help.ts";
 import type { ExitCode } from "./core/index.ts";
 
@@ -17,6 +17,11 @@ export const commandMap: CommandMap = {
   // the agent itself
   doctor: lazy("checks of the agent's own footing", () => import("./commands/doctor.ts")),
   incident: lazy("a redacted bundle of evidence", () => import("./commands/incident.ts")),
+  config: group("the settings", {
+    show: lazy("the settings in effect", () => import("./commands/config/show.ts")),
+    check: lazy("everything that is wrong", () => import("./commands/config/check.ts")),
+    example: lazy("a commented sample", () => import("./commands/config/example.ts")),
+  }),
   explain: lazy("what an error or alert code means", () => import("./commands/explain.ts")),
   schema: lazy("the JSON schema of a document", () => import("./commands/schema.ts")),
   completion: lazy("shell completion", () => import("./commands/completion.ts")),
