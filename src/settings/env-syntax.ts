@@ -18,9 +18,10 @@ export interface EnvFile {
 const blanksAndBreaks = /\s*/y;
 const exportWord = /export[^\S\r\n]+/y;
 const keyPattern = /'([^']+)'|((?!')[^=#\s]+)/y;
-const equals = /[^\S\r\n]*(=[^\S\r\n]*)?/y;
-const singleQuoted = /'((?:\\'|[^'])*)'/y;
-const doubleQuoted = /"((?:\\"|[^"])*)"/y;
+const equals = /[^\S\r\n]*(?:=([^\S\r\n]*))?/y;
+// A backslash takes the next character with it, so that `\\` before a quote does not hide the quote.
+const singleQuoted = /'((?:\\[^]|[^'\\])*)'/y;
+const doubleQuoted = /"((?:\\[^]|[^"\\])*)"/y;
 const unquoted = /[^\r\n]*/y;
 const trailing = /[^\S\r\n]*(?:#[^\r\n]*)?(?:\r\n|\n|\r|$)/y;
 const restOfLine = /[^\r\n]*(?:\r\n|\n|\r)?/y;
@@ -53,8 +54,10 @@ const escapes: Readonly<Record<string, string>> = {
   v: "\v",
 };
 
-function readValue(reader: Reader): string | undefined {
+/** @param blanks what stands between `=` and the value: after a blank, `#` begins a comment */
+function readValue(reader: Reader, blanks: string): string | undefined {
   const first = reader.text[reader.at];
+  if (first === "#" && blanks !== "") return "";
   if (first === "'") {
     return reader.take(singleQuoted)?.[1]?.replace(/\\([\\'])/g, "$1");
   }
@@ -73,9 +76,9 @@ function readBinding(reader: Reader): { name: string; value: string | undefined 
   const key = reader.take(keyPattern);
   if (key === undefined) return undefined;
   const name = key[1] ?? key[2] ?? "";
-  const hasValue = reader.take(equals)?.[1] !== undefined;
-  const value = hasValue ? readValue(reader) : undefined;
-  if (hasValue && value === undefined) return undefined;
+  const blanks = reader.take(equals)?.[1];
+  const value = blanks === undefined ? undefined : readValue(reader, blanks);
+  if (blanks !== undefined && value === undefined) return undefined;
   return reader.take(trailing) === undefined ? undefined : { name, value };
 }
 
@@ -91,7 +94,8 @@ function interpolate(value: string, lookup: (name: string) => string | undefined
  * Parses an env file.
  * @param text UTF-8, with or without a byte-order mark, with any line ends
  * @param environment where `${NAME}` looks after the lines above
- * @see https://github.com/theskumar/python-dotenv/blob/main/src/dotenv/parser.py
+ * @see https://github.com/theskumar/python-dotenv/blob/v1.2.4/src/dotenv/parser.py
+ *   A bare NAME is skipped here; there it also takes back an earlier line of that name.
  */
 export function parseEnvFile(
   text: string,

@@ -77,10 +77,10 @@ function envText(text: string): string {
     : `'${text.replace(/\\/g, "\\\\")}'`;
 }
 
-/** Meaning, rule and what it follows, in one line. */
+/** The meaning, and the rule or what it follows, in one line. */
 function describe({ meaning, type, derived }: Field): string {
-  const follows = derived === undefined ? "" : `; follows ${derived.from}${derived.suffix}`;
-  return `${meaning} (${type.rule})${follows}`;
+  if (derived !== undefined) return `${meaning}; follows ${derived.from}${derived.suffix}`;
+  return `${meaning} (${type.rule})`;
 }
 
 /** The value as text for a variable. */

@@ -26,12 +26,13 @@ export const command = defineAgentCommand({
       config_file: inspected.configFile ?? null,
     };
     out.result("config", fields, () => {
+      // The value comes last: a dictionary is a long line.
       const rows = shown.map((each) => [
         each.key,
+        ...(args.origin === true ? [each.originText, each.origin.name] : []),
         each.text,
-        ...(args.origin ? sayOrigin(each) : []),
       ]);
-      const header = ["SETTING", "VALUE", ...(args.origin ? ["FROM", "NAME"] : [])];
+      const header = ["SETTING", ...(args.origin === true ? ["FROM", "NAME"] : []), "VALUE"];
       return out.style.table(rows, { header });
     });
     return ExitCode.success;
@@ -43,5 +44,3 @@ const documentEntry = ({ value, originText, origin }: ShownSetting) => ({
   origin: originText,
   name: origin.name,
 });
-
-const sayOrigin = ({ originText, origin }: ShownSetting) => [originText, origin.name];
