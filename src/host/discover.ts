@@ -1,9 +1,10 @@
 // Reads what the tuning planner has to know about the host, once, and changes nothing: mounts and their disks,
 // fstab, the udev rules, the trim timer, what is installed and what this process may do.
 
-import { nameOf, type AbsolutePath } from "../core/index.ts";
+import { isWithin, nameOf, type AbsolutePath } from "../core/index.ts";
 import * as system from "../system/index.ts";
 import type { FileStat, Mount, System } from "../system/index.ts";
+import { listPathUsers, type PathUser } from "../system/open-files.ts";
 import { findBacking, listDisks, readHostMounts, type Backing } from "./block-devices.ts";
 import type { Disk } from "./disk.ts";
 import { readUdevProperties } from "./disk.ts";
@@ -31,6 +32,11 @@ export interface StorageFacts {
   readonly uuid: string | undefined;
   /** Other places where the same file system is mounted. */
   readonly alsoMountedAt: readonly string[];
+  readonly mountsBelow: readonly string[];
+  /** Processes with something open there; only looked for with `lookForUsers`. */
+  readonly users: readonly PathUser[];
+  /** The device node of the file system, where it can be asked: `/dev/nvme1n1p1`. */
+  readonly node: AbsolutePath | undefined;
   /** A mount unit that somebody wrote by hand, which fstab must not compete with. */
   readonly unitPath: string | undefined;
 }
@@ -68,6 +74,8 @@ export interface HostFacts {
 export interface DiscoverOptions {
   /** Real paths. */
   readonly roots: Readonly<Record<StorageRole, AbsolutePath>>;
+  /** For --remount-now: who has files open on the mounts. */
+  readonly lookForUsers?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -83,8 +91,11 @@ export async function discoverHost(world: Asking, options: DiscoverOptions): Pro
   const ask = environment.isRoot && !hostPaths.relocated;
   const storages: StorageFacts[] = [];
   for (const role of ["models", "backup"] as const) {
-    const facts = readStorage(hostPaths, role, options.roots[role], mounts, fstab?.bytes);
-    storages.push(ask ? await askTune2fs(facts, options.signal) : facts);
+    const read = readStorage(hostPaths, role, options.roots[role], mounts, fstab?.bytes);
+    const facts = ask ? await askTune2fs(read, options.signal) : read;
+    const look = ask && options.lookForUsers === true && facts.mount !== undefined;
+    const users = look ? listPathUsers(facts.mount.mountpoint) : [];
+    storages.push({ ...facts, users });
   }
   const systemd = !hostPaths.relocated && system.stat("/run/systemd/system")?.type === "directory";
   const tools = {
@@ -152,6 +163,13 @@ function readStorage(
           .filter((other) => other.device === mount.device && other.mountpoint !== mount.mountpoint)
           .map((other) => other.mountpoint)
       : [],
+    mountsBelow: isOwn
+      ? (mounts ?? [])
+          .map((other) => other.mountpoint)
+          .filter((other) => other !== mount.mountpoint && isWithin(other, mount.mountpoint))
+      : [],
+    users: [],
+    node: isOwn && !paths.relocated ? deviceNode(backing) : undefined,
     unitPath: units.find((unit) => system.lstat(paths.real(unit)) !== undefined),
   };
 }
@@ -194,11 +212,9 @@ async function askTune2fs(
   facts: StorageFacts,
   signal: AbortSignal | undefined,
 ): Promise<StorageFacts> {
-  if (facts.ext4 === undefined || facts.mount === undefined) return facts;
-  const device = deviceNode(facts);
-  if (device === undefined) return facts;
+  if (facts.ext4 === undefined || facts.node === undefined) return facts;
   try {
-    const run = await system.runProcess(["tune2fs", "-l", device], {
+    const run = await system.runProcess(["tune2fs", "-l", facts.node], {
       timeoutMs: toolTimeoutMs,
       signal,
     });
@@ -214,10 +230,10 @@ async function askTune2fs(
   }
 }
 
-/** The path of the device that holds the file system, if it is that device: `/dev/nvme1n1p1`. */
-export function deviceNode(facts: StorageFacts): AbsolutePath | undefined {
-  const [holder, second] = facts.backing.holders;
-  if (holder === undefined || second !== undefined || facts.mount === undefined) return undefined;
+/** The device that the file system lies on, if it is one device and /dev has it. */
+function deviceNode(backing: Backing): AbsolutePath | undefined {
+  const [holder, second] = backing.holders;
+  if (holder === undefined || second !== undefined) return undefined;
   const path = `/dev/${holder.name.replaceAll("!", "/")}` as AbsolutePath;
   return system.stat(path)?.type === "block" ? path : undefined;
 }

@@ -2,7 +2,7 @@
 // cannot; with --remount-now the file system is unmounted and mounted, and only if nothing is open there.
 // The shell gets every value as a positional argument, so nothing in a path or option is ever expanded.
 
-import { joinPath, type AbsolutePath } from "../core/index.ts";
+import { joinPath } from "../core/index.ts";
 import type { Mount } from "../system/index.ts";
 import type { Operation } from "../transaction/index.ts";
 import { effectiveOption } from "./mount-options.ts";
@@ -131,7 +131,7 @@ export function replaceMountOperation(
   const former = [...asArguments(options.before), ...others, `data=${data.before}`].join(",");
   return {
     op: "run_command",
-    path: joinPath(proc, "fs/ext4", holder, "options"),
+    path: mountpoint,
     why: `data=${data.after} now: unmount and mount ${mountpoint} (--remount-now)`,
     before: { type: "external", value: data.before },
     after: { type: "external", value: data.after },
@@ -142,9 +142,4 @@ export function replaceMountOperation(
       timeoutMs,
     },
   };
-}
-
-/** Paths on a mount cannot be taken for options: mount(8) gets them behind `--`, or starting with `/`. */
-export function isPlainMount(mount: Mount): boolean {
-  return mount.source.startsWith("/dev/") && (mount.mountpoint as AbsolutePath).startsWith("/");
 }

@@ -2,7 +2,7 @@
 // `--root` by the link that `systemctl enable` would make.
 
 import { joinPath, type AbsolutePath } from "../core/index.ts";
-import { listDirectory, lstat, runProcess } from "../system/index.ts";
+import { listDirectory, lstat, readlink, runProcess } from "../system/index.ts";
 import type { HostPaths } from "../system/index.ts";
 import type { Operation } from "../transaction/index.ts";
 
@@ -34,8 +34,12 @@ export async function readTrimFacts(
     return { unitPath, enabled: await ask("is-enabled"), active: await ask("is-active") };
   }
   if (unitPath === undefined) return { unitPath, enabled: "not-found", active: "unknown" };
+  if (isMasked(paths.real(unitPath))) return { unitPath, enabled: "masked", active: "unknown" };
   return { unitPath, enabled: enabledByLinks(paths) ? "enabled" : "disabled", active: "unknown" };
 }
+
+/** A unit that is a link to /dev/null can never be started (systemctl mask). */
+const isMasked = (path: string) => lstat(path)?.type === "link" && readlink(path) === "/dev/null";
 
 /** Whether any target wants the timer (systemctl enable makes such a link; distributions ship it in /usr/lib). */
 function enabledByLinks(paths: HostPaths): boolean {
@@ -47,7 +51,10 @@ function enabledByLinks(paths: HostPaths): boolean {
 }
 
 /** The steps on a running host: each has its own undo, so a timer that was started but not enabled comes back so. */
-export function trimOperations(facts: TrimFacts, unitRealPath: AbsolutePath): Operation[] {
+export function trimOperations(
+  facts: TrimFacts,
+  paths: Readonly<Record<"enable" | "start", AbsolutePath>>,
+): Operation[] {
   const step = (
     word: "enable" | "start",
     undo: "disable" | "stop",
@@ -56,7 +63,7 @@ export function trimOperations(facts: TrimFacts, unitRealPath: AbsolutePath): Op
     after: string,
   ): Operation => ({
     op: "run_command",
-    path: unitRealPath,
+    path: paths[word],
     why: `systemctl ${word} ${trimTimer}: discard unused blocks weekly, without the discard mount option`,
     before: { type: "external", value: before },
     after: { type: "external", value: after },

@@ -1,0 +1,53 @@
+// Plans the trim timer: for disks that take discards. Rotational disks need none.
+
+import type { AbsolutePath } from "../core/index.ts";
+import type { HostFacts } from "./discover.ts";
+import { emptyPart, type PlanPart, type TuneItem } from "./plan-part.ts";
+import { trimOperations, trimOperationsBelowRoot, trimTimer, trimWantsPath } from "./trim.ts";
+
+/** @param missingDirectories host paths of directories the enabling link needs below `--root` */
+export function planTrim(
+  facts: HostFacts,
+  real: (hostPath: string) => AbsolutePath,
+  missingDirectories: readonly string[],
+): PlanPart {
+  const { trim } = facts;
+  const disks = facts.storages.flatMap((storage) => storage.backing.disks);
+  const found = `${trim.enabled}, ${trim.active}`;
+  const item = (state: TuneItem["state"], why: string): TuneItem => ({
+    role: "host",
+    item: "trim timer",
+    subject: trimTimer,
+    found,
+    wanted: "enabled, active",
+    state,
+    why,
+  });
+  const part = (state: TuneItem["state"], why: string): PlanPart => ({
+    ...emptyPart,
+    items: [item(state, why)],
+  });
+  const flash = disks.filter((disk) => disk.discard === true || disk.rotational === false);
+  if (disks.length > 0 && flash.length === 0) {
+    return part("not_applicable", "all disks of the storage are rotational");
+  }
+  if (trim.unitPath === undefined) {
+    return part("cannot", `${trimTimer} is not installed (package util-linux)`);
+  }
+  const why = `${flash.map((disk) => disk.path).join(", ") || "the models' disk"}: unused blocks are discarded weekly`;
+  if (facts.relocated) {
+    if (trim.enabled === "enabled") return part("ok", why);
+    if (trim.enabled !== "disabled") return part("cannot", `its state is ${trim.enabled}`);
+    const operations = trimOperationsBelowRoot(trim.unitPath, real, missingDirectories);
+    const onTheHost = [`systemctl start ${trimTimer}`];
+    return { ...emptyPart, items: [item("change", why)], operations, onTheHost };
+  }
+  if (!facts.systemd) return part("cannot", "systemd does not run here");
+  const operations = trimOperations(trim, {
+    enable: real(trimWantsPath),
+    start: real(trim.unitPath),
+  });
+  if (operations.length > 0) return { ...emptyPart, items: [item("change", why)], operations };
+  const good = trim.enabled !== "masked" && trim.active === "active";
+  return part(good ? "ok" : "cannot", good ? why : `its state is ${found}`);
+}
