@@ -9,7 +9,7 @@ type Loader = () => Promise<{ readonly run: InternalCommand }>;
 
 /** One line per child: `name: () => import("./layout/survey-child.ts"),`; the module exports `run`. */
 const internalCommands: Readonly<Record<string, Loader>> = {
-  "monitor-disk": () => import("./monitor/disk-child.ts"),
+  "monitor-latency": () => import("./monitor/latency-child.ts"),
   survey: () => import("./system/survey/child.ts"),
 };
 

@@ -70,8 +70,6 @@ export interface RootSpace {
   readonly reservedBytes: number | null;
   /** used / (used + available), as `df` counts. */
   readonly usage: number | null;
-  readonly inodesTotal: number | null;
-  readonly inodesFree: number | null;
   /** Null where the file system has no fixed number of inodes. */
   readonly inodeUsage: number | null;
   /** Bytes known to come (downloads, backups) less what retention will free. */

@@ -3,7 +3,7 @@
 
 import { mountOf, parseMountinfo, readText, type HostPaths } from "../../system/index.ts";
 import type { Percentiles, RootLatency, StorageRoot } from "../data.ts";
-import type { DiskAnswer, DiskSurvey } from "../disk-survey.ts";
+import type { LatencyAnswer, LatencySurvey } from "../latency-survey.ts";
 import { defineProbe, type Probe } from "../probe.ts";
 import type { Value } from "../sample.ts";
 
@@ -25,7 +25,7 @@ export function percentilesOf(measuresMs: readonly number[]): Percentiles | null
 export interface LatencyProbeOptions {
   readonly intervalS: number;
   readonly roots: readonly StorageRoot[];
-  readonly survey: DiskSurvey;
+  readonly survey: LatencySurvey;
   readonly paths: Pick<HostPaths, "proc" | "host">;
   /** Whether the disk behind the root sleeps: asking must not wake it. */
   readonly isAsleep: (root: StorageRoot, signal: AbortSignal) => Promise<boolean>;
@@ -50,9 +50,7 @@ export function createLatencyProbe(options: LatencyProbeOptions): Probe<"latency
         else if (await options.isAsleep(root, signal))
           results.push(unavailable(root, "asleep", "the disk is in standby: not woken"));
         else {
-          const request = { kind: "latency", path: root.path, rounds } as const;
-          const [answer] = await survey.ask([request], signal);
-          results.push(measured(root, answer, kept));
+          results.push(measured(root, await survey(root.path, rounds, signal), kept));
         }
       }
       const failed = results.filter((result) => result.state === "unavailable");
@@ -87,22 +85,19 @@ function unavailable(
 
 function measured(
   root: StorageRoot,
-  answer: DiskAnswer | undefined,
+  answer: LatencyAnswer,
   kept: Map<string, { write: number[]; read: number[] }>,
 ): RootLatency {
-  if (answer?.ok !== true || answer.latency === undefined) {
-    const reason = answer?.ok === false ? answer.message : "no answer";
-    return unavailable(root, "unavailable", reason);
-  }
+  if (!answer.ok) return unavailable(root, "unavailable", answer.message);
   const history = kept.get(root.role) ?? { write: [], read: [] };
-  history.write = [...history.write, ...answer.latency.writeMs].slice(-maxMeasures);
-  history.read = [...history.read, ...answer.latency.readMs].slice(-maxMeasures);
+  history.write = [...history.write, ...answer.writeMs].slice(-maxMeasures);
+  history.read = [...history.read, ...answer.readMs].slice(-maxMeasures);
   kept.set(root.role, history);
   return {
     role: root.role,
     path: root.path,
     state: "measured",
-    reason: answer.latency.buffered ? "no direct I/O here: reads may come from the cache" : null,
+    reason: answer.buffered ? "no direct I/O here: reads may come from the cache" : null,
     write: percentilesOf(history.write),
     read: percentilesOf(history.read),
   };

@@ -1,16 +1,21 @@
-// How full the storage roots are: bytes, inodes, and the trend from the history. statfs runs in a child (disk-survey).
+// How full the storage roots are: bytes, inodes, and the trend from the history. statfs runs in a child where it
+// could hang (system/survey).
 
 import { mountOf, parseMountinfo, readText, type HostPaths } from "../../system/index.ts";
-import type { FileSystemUsage, Mount } from "../../system/index.ts";
+import type { Mount } from "../../system/index.ts";
+import type { Answer, Question } from "../../system/survey/index.ts";
 import type { RootSpace, SpaceTrend, StorageRoot } from "../data.ts";
-import type { DiskAnswer, DiskSurvey } from "../disk-survey.ts";
 import { defineProbe, type Probe } from "../probe.ts";
 import type { Value } from "../sample.ts";
 
 export interface SpaceProbeOptions {
   readonly intervalS: number;
   readonly roots: readonly StorageRoot[];
-  readonly survey: DiskSurvey;
+  /** `survey` of system/survey: never hangs, never throws. */
+  readonly survey: (
+    questions: readonly Question[],
+    options: { readonly signal: AbortSignal },
+  ) => Promise<Answer[]>;
   readonly paths: Pick<HostPaths, "proc" | "host">;
   /** The trend of a root from the history; undefined where there is none. */
   readonly trend?: ((space: RootSpace) => SpaceTrend | null) | undefined;
@@ -23,12 +28,12 @@ export function createSpaceProbe(options: SpaceProbeOptions): Probe<"space"> {
   return defineProbe({
     name: "space",
     intervalS: options.intervalS,
-    // One deadline of the survey for each root that may hang, and one for the rest.
-    timeoutMs: 8000 * (roots.length + 1),
+    // The survey has a deadline of 5 s of its own.
+    timeoutMs: 15_000,
     async run(signal) {
       const mounts = parseMountinfo(readText(`${paths.proc ?? "/proc"}/self/mountinfo`) ?? "");
-      const requests = roots.map(({ path }) => ({ kind: "statfs", path }) as const);
-      const answers = await survey.ask(requests, signal);
+      const questions = roots.map(({ path }) => ({ kind: "usage", path }) as const);
+      const answers = await survey(questions, { signal });
       const spaces = roots.map((root, at) => {
         const mount = mountOf(mounts, paths.proc === undefined ? root.path : paths.host(root.path));
         const space = toRootSpace(root, mount, answers[at], options.comingBytes?.(root) ?? 0);
@@ -49,7 +54,7 @@ export function createSpaceProbe(options: SpaceProbeOptions): Probe<"space"> {
 function toRootSpace(
   root: StorageRoot,
   mount: Mount | undefined,
-  answer: DiskAnswer | undefined,
+  answer: Answer | undefined,
   comingBytes: number,
 ): RootSpace {
   const where = {
@@ -61,17 +66,28 @@ function toRootSpace(
     comingBytes,
     trend: null,
   };
-  const usage = answer?.ok === true ? answer.usage : undefined;
-  if (usage === undefined) {
-    const failed = answer?.ok === false ? answer : undefined;
-    return {
-      ...where,
-      ...noNumbers,
-      answering: failed?.code !== "NOT_ANSWERING",
-      reason: failed?.message ?? "no answer",
-    };
+  if (answer?.kind !== "usage") {
+    const answering = answer !== undefined && answer.kind !== "unknown";
+    return { ...where, ...noNumbers, answering, reason: reasonOf(answer) };
   }
-  return { ...where, answering: true, reason: null, ...numbers(usage) };
+  const { totalBytes, usedBytes, availableBytes, usage, inodeUsage } = answer;
+  return {
+    ...where,
+    answering: true,
+    reason: null,
+    totalBytes,
+    usedBytes,
+    availableBytes,
+    reservedBytes: Math.max(0, totalBytes - usedBytes - availableBytes),
+    usage,
+    inodeUsage: inodeUsage ?? null,
+  };
+}
+
+function reasonOf(answer: Answer | undefined): string {
+  if (answer?.kind === "unknown") return answer.reason;
+  if (answer?.kind === "absent") return "there is no such directory";
+  return answer?.kind === "error" ? `${answer.text} (${answer.errno})` : "no answer";
 }
 
 const noNumbers = {
@@ -80,24 +96,8 @@ const noNumbers = {
   availableBytes: null,
   reservedBytes: null,
   usage: null,
-  inodesTotal: null,
-  inodesFree: null,
   inodeUsage: null,
 };
-
-function numbers(usage: FileSystemUsage) {
-  const countsInodes = usage.inodeUsage !== undefined;
-  return {
-    totalBytes: usage.totalBytes,
-    usedBytes: usage.usedBytes,
-    availableBytes: usage.availableBytes,
-    reservedBytes: Math.max(0, usage.freeBytes - usage.availableBytes),
-    usage: usage.usage,
-    inodesTotal: countsInodes ? usage.inodesTotal : null,
-    inodesFree: countsInodes ? usage.inodesFree : null,
-    inodeUsage: usage.inodeUsage ?? null,
-  };
-}
 
 function spaceValues(space: RootSpace): Value[] {
   const labels = { root: space.role, path: space.path };
