@@ -76,4 +76,9 @@ export const explanations: Explanations = {
     causes: ["`| head` and the like"],
     remedy: ["nothing: this is normal"],
   },
+  CANCELLED: {
+    meaning: "The work was stopped before it ended, because the agent itself was told to stop.",
+    causes: ["Ctrl-C, a service manager, a shutdown"],
+    remedy: ["nothing; run the command again when you want its result"],
+  },
 };

@@ -127,4 +127,26 @@ export const explanations: Explanations = {
     causes: ["a minimal host"],
     remedy: ["install the package that holds it; `citadel-agent prereq verify` names the command"],
   },
+  LIBC_MISSING: {
+    meaning: "The C library of the system could not be loaded; a few calls need it.",
+    causes: [
+      "a binary built for glibc on a musl system, or the other way round",
+      "a chroot without libraries",
+    ],
+    remedy: ["use the build for this system: `linux-x64` for glibc, `linux-x64-musl` for musl"],
+  },
+  NATIVE_CALLS_MISSING: {
+    meaning: "A call that only the C library offers was needed and it could not be loaded.",
+    causes: ["as LIBC_MISSING"],
+    remedy: ["use the build for this system's C library, or do that one step by hand"],
+  },
+  WORKER_FAILED: {
+    meaning: "A thread of the agent ended while it had work. The work counts as not done.",
+    causes: ["no memory left", "a bug in citadel-agent", "a damaged binary"],
+    remedy: [
+      "look for the OOM killer in `dmesg`",
+      "run the command again with fewer parallel jobs",
+      "report it with `citadel-agent incident`",
+    ],
+  },
 };
