@@ -19,6 +19,7 @@ export function checkSettings(settings: Settings): Finding[] {
     ...checkCompression(settings),
     ...checkModels(settings),
     ...checkPaths(settings),
+    ...checkExposure(settings),
   ];
 }
 
@@ -124,4 +125,28 @@ function checkPaths({ paths }: Settings): Finding[] {
       severity: "warning",
     },
   ];
+}
+
+const loopback = /^(?:127\.|localhost$|\[?::1\]?$)/i;
+
+/** What would leave the host, or be open to it, unprotected. */
+function checkExposure({ agent, monitoring }: Settings): Finding[] {
+  const findings: Finding[] = [];
+  if (!loopback.test(monitoring.bind) && agent.http_token === undefined) {
+    findings.push({
+      keys: ["monitoring.bind", "agent.http_token"],
+      rule: `needs agent.http_token: without it the daemon does not listen on ${monitoring.bind}`,
+      severity: "warning",
+    });
+  }
+  const push = agent.push_url === undefined ? null : URL.parse(agent.push_url);
+  const hasSecret = agent.push_token !== undefined;
+  if (push?.protocol === "http:" && hasSecret && !loopback.test(push.hostname)) {
+    findings.push({
+      keys: ["agent.push_url", "agent.push_token"],
+      rule: "is plain http: the token would be readable on the way; use https",
+      severity: "warning",
+    });
+  }
+  return findings;
 }

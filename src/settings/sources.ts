@@ -1,7 +1,7 @@
 // Reads the sources of settings into a Gathering: flags, process environment, env file, configuration file.
 
 import { environmentId, generatedPathNames } from "../core/index.ts";
-import { lstat, readTrustedFile, type System } from "../system/index.ts";
+import { lstat, readTrustedFile, stat, type System } from "../system/index.ts";
 import type { Gathering } from "./candidates.ts";
 import { isMapping, parseConfig, type ConfigGroup, type ConfigValue } from "./config-file.ts";
 import { parseEnvFile } from "./env-syntax.ts";
@@ -212,14 +212,26 @@ function warnOfSecret(
 
 /** `.env` in the working directory, if it belongs to root or the caller and nobody else can write it. */
 function readLocalEnvFile(gathering: Gathering, system: SettingsSystem): SettingsFile | undefined {
-  const path = `${system.environment.workingDirectory}/.env`;
+  const directory = system.environment.workingDirectory;
+  const path = `${directory}/.env`;
   const read = readTrustedFile(path, { owners: trustedOwners(system), maxBytes: maxFileBytes });
+  if (read.state === "read" && system.environment.isRoot && !isOwnDirectory(directory)) {
+    // Root's own file, but somebody else decides that it lies here.
+    gathering.warn(`${path} was ignored: others may put files into its directory`);
+    return undefined;
+  }
   if (read.state === "read") return { path, text: read.text, worldReadable: read.worldReadable };
   if (read.state !== "absent") {
     const why = read.state === "refused" ? read.reason : read.error.message;
     gathering.warn(`${path} was ignored: ${why}`);
   }
   return undefined;
+}
+
+/** Whether only root can move a file of root in or out: its own directory, or one with the sticky bit (/tmp). */
+function isOwnDirectory(path: string): boolean {
+  const found = stat(path);
+  return found?.uid === 0 && ((found.mode & 0o022) === 0 || (found.mode & 0o1000) !== 0);
 }
 
 /** The configuration file: the named one, else `/etc/citadel/agent.yml`. */
