@@ -1,0 +1,239 @@
+// Opening SQLite databases so that they survive: WAL kept on disk and grown beforehand (a full disk can then be
+// read and written), flushed as asked, versions, damage, read-only and network file systems (spec/links.md, "Full
+// or read-only disks", "Upgrades"). What the tables mean is the business of journal, history, catalog and store.
+
+import { Database, constants as sqlite } from "bun:sqlite";
+import * as fs from "node:fs";
+import { CitadelError, parentOf, type AbsolutePath } from "../core/index.ts";
+import type { Clock } from "./clock.ts";
+import { syncDirectory } from "./atomic-write.ts";
+import { assertLocalFileSystem, freeBallast, keepBallast } from "./database-files.ts";
+import { growWal, openReadOnly, setAsideFiles } from "./database-files.ts";
+import { withErrno } from "./errno.ts";
+import { fromSqlite, isDamage } from "./sqlite-error.ts";
+import { assertPrivateDirectory, assertPrivateFile } from "./trusted-directory.ts";
+
+export type SqliteDatabase = Database;
+export { databaseExists, removeDatabase } from "./database-files.ts";
+export { isDamage, isUnwritable } from "./sqlite-error.ts";
+
+export interface DatabaseOptions {
+  /** `journal.db` below the state directory. The directory is made (0700) when opened for changes. */
+  readonly path: AbsolutePath;
+  /** For messages: `journal`, `history`. */
+  readonly name: string;
+  /** `full`: a commit survives a power cut. `normal`: the newest commits may be lost, the file stays sound. */
+  readonly synchronous: "full" | "normal";
+  /** `migrations[n]` takes the schema from user_version n to n + 1; the first one creates it. */
+  readonly migrations: readonly ((database: SqliteDatabase) => void)[];
+  readonly clock: Pick<Clock, "nowMs">;
+  /** The WAL is grown to at least this size, so that it can be written at 0 bytes free. Default 1 MiB. */
+  readonly reserveBytes?: number | undefined;
+  /** What to do with a damaged file when opened for changes. Default `throw`. */
+  readonly damage?: "throw" | "set-aside" | undefined;
+  /** Called before an existing database is migrated; throws while an older daemon runs. */
+  readonly beforeMigration?: (() => void) | undefined;
+}
+
+/** An open database. `write` and `read` turn SQLite's errors into ours and name the file. */
+export interface OpenDatabase extends Disposable {
+  readonly handle: SqliteDatabase;
+  readonly path: AbsolutePath;
+  readonly userVersion: number;
+  /** Written by a newer agent: may be read, not changed. */
+  readonly tooNew: boolean;
+  /** Where a damaged predecessor was put. */
+  readonly setAside: string | undefined;
+  /** One transaction, durable when it returns (with `full`). @param what for the message: `record the plan` */
+  write<T>(what: string, change: () => T): T;
+  read<T>(what: string, query: () => T): T;
+  /** Grows the WAL for a transaction of this size; what does not fit on the disk is an error of the write itself. */
+  reserve(sizeBytes: number): void;
+  close(): void;
+}
+
+const defaultReserveBytes = 1024 * 1024;
+const chunkBytes = 1024 * 1024;
+const busyTimeoutMs = 5000;
+
+/**
+ * Opens a database for changes; creates or migrates it. The caller holds the lock of its domain.
+ * @throws codes STATE_TOO_NEW, STATE_NOT_TRUSTED, STATE_ON_NETWORK, DATABASE_FULL, DATABASE_READ_ONLY, DATABASE_IO,
+ *   DATABASE_DAMAGED (unless `damage` is `set-aside`)
+ */
+export function openDatabase(options: DatabaseOptions): OpenDatabase {
+  const directory = parentOf(options.path);
+  try {
+    withErrno("mkdir", directory, () => fs.mkdirSync(directory, { recursive: true, mode: 0o700 }));
+    assertPrivateDirectory(directory);
+    assertLocalFileSystem(directory);
+    assertPrivateFile(options.path);
+  } catch (thrown) {
+    throw asUnwritable(thrown, options);
+  }
+  try {
+    return openForChange(options, undefined);
+  } catch (thrown) {
+    if (options.damage !== "set-aside" || !isDamage(thrown)) throw thrown;
+    const aside = setAsideFiles(options.path, options.clock.nowMs());
+    return openForChange(options, aside);
+  }
+}
+
+/** A state directory that cannot even be made is the same to the caller as a journal that cannot be written. */
+function asUnwritable(thrown: unknown, options: DatabaseOptions): unknown {
+  if (!(thrown instanceof CitadelError)) return thrown;
+  const errno = thrown.errno;
+  if (errno !== "ENOSPC" && errno !== "EROFS" && errno !== "EIO") return thrown;
+  const cause = Object.assign(new Error(thrown.message), { code: errno });
+  return fromSqlite(cause, thrown.operation ?? "open", thrown.path ?? options.path);
+}
+
+function openForChange(options: DatabaseOptions, setAside: string | undefined): OpenDatabase {
+  const fresh = createFile(options);
+  let handle: Database | undefined;
+  try {
+    handle = new Database(options.path, { readwrite: true, create: false, strict: true });
+    configure(handle, options);
+    const found = userVersionOf(handle);
+    if (found > options.migrations.length) throw tooNewError(options, found);
+    if (!fresh) checkSound(handle, options);
+    if (found < options.migrations.length) migrate(handle, options, found);
+    growWal(options.path, options.reserveBytes ?? defaultReserveBytes);
+    keepBallast(options.path);
+    if (fresh) syncDirectory(parentOf(options.path));
+    return wrap(handle, options, { tooNew: false, setAside });
+  } catch (thrown) {
+    handle?.close();
+    throw fromSqlite(thrown, `open the ${options.name}`, options.path);
+  }
+}
+
+/** Creates the file 0600 whatever the umask; SQLite gives -wal and -shm the same mode. */
+function createFile(options: DatabaseOptions): boolean {
+  const flags =
+    fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_NOFOLLOW;
+  try {
+    const fd = fs.openSync(options.path, flags, 0o600);
+    fs.fchmodSync(fd, 0o600);
+    fs.closeSync(fd);
+    return true;
+  } catch (thrown) {
+    if ((thrown as { code?: string }).code === "EEXIST") {
+      return fs.statSync(options.path).size === 0;
+    }
+    throw fromSqlite(thrown, `create the ${options.name}`, options.path);
+  }
+}
+
+function configure(handle: Database, options: DatabaseOptions): void {
+  handle.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+  handle.fileControl(sqlite.SQLITE_FCNTL_PERSIST_WAL, 1);
+  handle.fileControl(sqlite.SQLITE_FCNTL_CHUNK_SIZE, chunkBytes);
+  handle.run("PRAGMA journal_mode = WAL");
+  handle.run(`PRAGMA synchronous = ${options.synchronous === "full" ? "FULL" : "NORMAL"}`);
+  handle.run("PRAGMA foreign_keys = ON");
+}
+
+function userVersionOf(handle: Database): number {
+  const row = handle.query<{ user_version: number }, []>("PRAGMA user_version").get();
+  return row?.user_version ?? 0;
+}
+
+/** Cheap for a journal of a few MiB; a larger one is judged when a page of it is read. */
+function checkSound(handle: Database, options: DatabaseOptions): void {
+  const limitBytes = 16 * 1024 * 1024;
+  if (fs.statSync(options.path).size > limitBytes) return;
+  const row = handle.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get();
+  if (row?.quick_check === "ok") return;
+  throw Object.assign(new Error(row?.quick_check ?? "no answer"), { code: "SQLITE_CORRUPT" });
+}
+
+function migrate(handle: Database, options: DatabaseOptions, found: number): void {
+  if (found > 0) {
+    options.beforeMigration?.();
+    const copy = `${options.path}.v${found}-${options.clock.nowMs()}`;
+    handle.run("VACUUM INTO ?", [copy]);
+    fs.chmodSync(copy, 0o600);
+  }
+  handle
+    .transaction(() => {
+      // Another process may have been here between our look and the lock of this transaction.
+      for (const step of options.migrations.slice(userVersionOf(handle))) step(handle);
+      handle.run(`PRAGMA user_version = ${options.migrations.length}`);
+    })
+    .immediate();
+}
+
+function tooNewError(options: DatabaseOptions, found: number): CitadelError {
+  return new CitadelError({
+    kind: "unsupported",
+    code: "STATE_TOO_NEW",
+    message: `the ${options.name} ${options.path} was written by a newer citadel-agent (version ${found}, this one knows ${options.migrations.length})`,
+    path: options.path,
+    hint: "use the newer binary for changes; this one still reads",
+    details: { found, known: options.migrations.length },
+  });
+}
+
+/**
+ * Opens a database to look at it: no lock, no change, also on a read-only file system.
+ * @returns undefined where there is none
+ * @throws kind `permission` where it is not ours to read; code DATABASE_DAMAGED
+ */
+export function openDatabaseForReading(
+  options: Pick<DatabaseOptions, "path" | "name" | "migrations">,
+): OpenDatabase | undefined {
+  try {
+    if (fs.statSync(options.path, { throwIfNoEntry: false }) === undefined) return undefined;
+    const opened = openReadOnly(options.path);
+    const full = { ...options, synchronous: "full" as const, clock: { nowMs: () => 0 } };
+    const version = userVersionOf(opened);
+    if (version === 0) {
+      opened.close(); // created and killed before its first schema: nothing was ever recorded
+      return undefined;
+    }
+    return wrap(opened, full, {
+      tooNew: version > options.migrations.length,
+      setAside: undefined,
+    });
+  } catch (thrown) {
+    throw fromSqlite(thrown, `read the ${options.name}`, options.path);
+  }
+}
+
+function wrap(
+  handle: Database,
+  options: DatabaseOptions,
+  facts: { tooNew: boolean; setAside: string | undefined },
+): OpenDatabase {
+  const guarded = <T>(what: string, call: () => T): T => {
+    try {
+      return call();
+    } catch (thrown) {
+      throw fromSqlite(thrown, what, options.path);
+    }
+  };
+  const close = () => handle.close();
+  return {
+    handle,
+    path: options.path,
+    userVersion: userVersionOf(handle),
+    ...facts,
+    write: (what, change) =>
+      guarded(what, () => {
+        const transaction = handle.transaction(change);
+        try {
+          return transaction.immediate();
+        } catch (thrown) {
+          // On a copy-on-write file system even an overwrite takes space: the ballast is there to be given up.
+          if (!freeBallast(options.path, thrown)) throw thrown;
+          return transaction.immediate();
+        }
+      }),
+    read: guarded,
+    reserve: (sizeBytes) => growWal(options.path, sizeBytes),
+    close,
+    [Symbol.dispose]: close,
+  };
+}

@@ -1,0 +1,54 @@
+// Whether a directory is ours alone: root must not recover from a journal, or trust a lock, that another user
+// could have written (spec/links.md, "Root never recovers from a journal that another user could write").
+
+import * as fs from "node:fs";
+import { CitadelError, parentOf } from "../core/index.ts";
+import { withErrno } from "./errno.ts";
+
+const sticky = 0o1000;
+const othersMayWrite = 0o022;
+
+/**
+ * Checks every part of `path` from the root: owned by root or by us, and writable by nobody else. A sticky
+ * directory of root's (/tmp) passes as a parent: others cannot rename what is ours in it.
+ * @throws kind `permission`, code `STATE_NOT_TRUSTED`
+ */
+export function assertPrivateDirectory(path: string): void {
+  const real = withErrno("realpath", path, () => fs.realpathSync(path));
+  assertChain(real);
+  if (real !== path) assertChain(path);
+}
+
+function assertChain(path: string): void {
+  const own = process.geteuid?.() ?? -1;
+  for (let part = path; ; part = parentOf(part)) {
+    const stat = withErrno("lstat", part, () => fs.lstatSync(part));
+    if (stat.isSymbolicLink() && (stat.uid === 0 || stat.uid === own)) continue; // its target is checked too
+    const ownerTrusted = stat.uid === 0 || stat.uid === own;
+    const writable = (stat.mode & othersMayWrite) !== 0;
+    const parentOnly = part !== path && (stat.mode & sticky) !== 0;
+    if (!stat.isDirectory() || !ownerTrusted || (writable && !parentOnly)) {
+      throw notTrusted(part, stat);
+    }
+    if (part === "/") return;
+  }
+}
+
+/** A file of ours: regular, ours, one name, writable by nobody else. Absent is fine. @throws as above */
+export function assertPrivateFile(path: string): void {
+  const own = process.geteuid?.() ?? -1;
+  const stat = withErrno("lstat", path, () => fs.lstatSync(path, { throwIfNoEntry: false }));
+  if (stat === undefined) return;
+  const ours = (stat.uid === 0 || stat.uid === own) && (stat.mode & othersMayWrite) === 0;
+  if (!stat.isFile() || !ours || stat.nlink > 1) throw notTrusted(path, stat);
+}
+
+function notTrusted(path: string, stat: fs.Stats): CitadelError {
+  return new CitadelError({
+    kind: "permission",
+    code: "STATE_NOT_TRUSTED",
+    message: `${path} could be written by another user (owner ${stat.uid}, mode ${(stat.mode & 0o7777).toString(8)})`,
+    path,
+    hint: `make it yours alone: \`chown ${process.geteuid?.() ?? 0} ${path} && chmod go-w ${path}\``,
+  });
+}

@@ -1,0 +1,95 @@
+// A step: an operation of a plan as the journal keeps it, with what its undo needs. Each kind of operation has a
+// StepKind in `steps/`; the engine knows nothing about them but this interface.
+
+import type { AbsolutePath } from "../core/index.ts";
+import type { SyncResult } from "../system/index.ts";
+import type { DirectoryTree } from "../system/directory-tree.ts";
+import type { Operation, PathState } from "./operation.ts";
+
+/** One entry of an adopted tree that was not in the target before. Names are bytes: `name64` where not UTF-8. */
+export interface AdoptedEntry {
+  /** Below the adopted path, `/` between parts, latin1 of the bytes (every byte string survives JSON so). */
+  readonly rel: string;
+  readonly type: "directory" | "file" | "link";
+  /** It is in the target already, equal: left alone by apply and by undo. */
+  readonly existed: boolean;
+  readonly sizeBytes: number;
+}
+
+/** What the undo needs beside `before` and `after`; durable before the first step runs. */
+export interface UndoRecord {
+  /** `write_file`: the backup name was there already. */
+  readonly backupExisted?: boolean | undefined;
+  /** `move_aside`, `adopt`: `dev:ino` of what was at the path. */
+  readonly identity?: string | undefined;
+  /** `adopt`: the tree, parents before children. */
+  readonly entries?: readonly AdoptedEntry[] | undefined;
+  /** `adopt`: hard links (true) or copies (false). */
+  readonly sameFileSystem?: boolean | undefined;
+}
+
+export interface Step {
+  readonly seq: number;
+  readonly operation: Operation;
+  readonly undo: UndoRecord;
+}
+
+export interface Prepared {
+  readonly operation: Operation;
+  readonly undo: UndoRecord;
+  /** Contents to keep in the journal, by SHA-256. */
+  readonly contents?: ReadonlyMap<string, Uint8Array> | undefined;
+}
+
+export type UndoOutcome =
+  | { readonly outcome: "undone" | "nothing" }
+  /** Not ours any more, or not empty: left as it is on purpose. */
+  | { readonly outcome: "kept"; readonly message: string };
+
+/** What steps may use. Everything they do to the host goes through here. */
+export interface StepContext {
+  readonly tree: DirectoryTree;
+  /** The name of this step's temporary: known from the journal, unguessable to others. */
+  temporary(seq: number, purpose: "do" | "undo" | "aside"): string;
+  /** A content of the journal. @throws code CONTENT_MISSING */
+  content(sha256: string): Uint8Array;
+  run(command: readonly string[], timeoutMs: number): SyncResult;
+  /** Long copies (adopt across file systems). */
+  onProgress?: ((path: string, bytes: number, totalBytes: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface StepKind {
+  /** One atomic create or rename: allowed when only the fallback journal can be written. */
+  readonly atomic: boolean;
+  /** Whether observing `before` needs the file's digest. */
+  readonly needsDigest: boolean;
+  /** Completes the operation with what is there (`before` in full) and what the undo needs. Changes nothing. */
+  prepare(context: StepContext, operation: Operation, found: PathState): Prepared;
+  /** Reads the state if it is not that of a path (`set_value`, `run_command`). */
+  observe?(context: StepContext, operation: Operation): PathState;
+  /** Checks `before` again and does it. @throws HOST_CHANGED, or the error of the system call */
+  apply(context: StepContext, step: Step): void;
+  /** Goes back from `after`, from `before`, or from anything between. @throws if the way back fails */
+  undo(context: StepContext, step: Step): UndoOutcome;
+  /** After the commit point: the part that destroys something. May be run again. */
+  readonly cleanup?: (context: StepContext, step: Step) => UndoOutcome;
+}
+
+export const undone: UndoOutcome = { outcome: "undone" };
+export const nothingToUndo: UndoOutcome = { outcome: "nothing" };
+export const kept = (message: string): UndoOutcome => ({ outcome: "kept", message });
+
+/** The plain prepare: `before` as found, nothing else. */
+export function prepareAsFound(
+  _context: StepContext,
+  operation: Operation,
+  found: PathState,
+): Prepared {
+  return { operation: { ...operation, before: found }, undo: {} };
+}
+
+export function targetOf(operation: Operation): AbsolutePath {
+  if (operation.to === undefined) throw new TypeError(`${operation.op} without \`to\``);
+  return operation.to;
+}
