@@ -9,6 +9,7 @@ const areas: Readonly<Record<string, () => Promise<{ readonly explanations: Expl
   incident: () => import("./incident.ts"),
   settings: () => import("./settings.ts"),
   system: () => import("./system.ts"),
+  transaction: () => import("./transaction.ts"),
 };
 
 export interface FullExplanation extends Explanation {
