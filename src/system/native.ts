@@ -16,6 +16,7 @@ const signatures = {
   posix_fadvise: { args: [i32, i64_fast, i64_fast, i32], returns: i32 },
   syncfs: { args: [i32], returns: i32 },
   utimensat: { args: [i32, pointer, pointer, i32], returns: i32 },
+  futimens: { args: [i32, pointer], returns: i32 },
   llistxattr: { args: [pointer, pointer, u32], returns: i64_fast },
   lgetxattr: { args: [pointer, pointer, pointer, u32], returns: i64_fast },
   lsetxattr: { args: [pointer, pointer, pointer, u32, i32], returns: i32 },
@@ -256,10 +257,11 @@ function setTimes(mtimeNs: bigint): void {
   timesBuffer.writeBigInt64LE(nanoseconds, 24);
 }
 
-/** Sets the modification time of an open file to the nanosecond (utimensat(2); node:fs rounds to about 120 ns). */
+/** Sets the modification time of an open file to the nanosecond (futimens(3); node:fs rounds to about 120 ns). */
 export function setMtimeFd(fd: number, mtimeNs: bigint): void {
   setTimes(mtimeNs);
-  if (libc.utimensat(fd, null, timesBuffer, 0) !== 0) throw systemError("utimensat");
+  // glibc refuses a null path in utimensat, which the bare system call takes
+  if (libc.futimens(fd, timesBuffer) !== 0) throw systemError("futimens");
 }
 
 /** The same for a path (one character per byte), a link itself included. */

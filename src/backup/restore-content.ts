@@ -1,0 +1,271 @@
+// Writes one file of a snapshot: read past the page cache, hashed on the way, written in blocks while the next one
+// is read. What does not match the manifest is removed again and reported.
+
+import { CitadelError, messageOf } from "../core/index.ts";
+import { fromErrno } from "../system/errno.ts";
+import {
+  closeFile,
+  createForWriting,
+  removeFile,
+  setAttributes,
+  truncateFile,
+  writeFullyAt,
+  writeFullySync,
+  type FileAttributes,
+  type OpenedFile as WritableFile,
+} from "../system/raw-file.ts";
+import {
+  allocateAligned,
+  closeStored,
+  openStored,
+  readBlock,
+  readBlockAsync,
+  type OpenedFile,
+} from "../system/stored-files.ts";
+import { absoluteBytes, displayPath, toBytes } from "./format/byte-path.ts";
+import { type FileEntry, storedPath } from "./format/manifest.ts";
+import { unpack } from "./unpack.ts";
+
+const blockBytes = 4 * 1024 * 1024;
+const ringBlocks = 4;
+
+/** From here on a file is written past the page cache. */
+const directFromBytes = 1024 * 1024;
+
+/** The buffers of one file at work: 16 MiB. */
+export class RestoreMemory {
+  readonly blocks = Array.from({ length: ringBlocks }, () => allocateAligned(blockBytes));
+}
+
+/** Why a file could not be restored: a finding, not an exception. */
+export class NotRestored extends Error {}
+
+/**
+ * Copies the content of `entry` to a new file and checks it.
+ * @param place gives the path of the new file, one character per byte, whenever it is needed: it may go through a
+ *   descriptor that is closed meanwhile; nothing may lie there but a leftover
+ * @param attributes what the file gets; undefined: set later
+ * @throws NotRestored when the snapshot's side is wrong (nothing is left behind); CitadelError for the target's side
+ */
+export async function restoreContent(
+  snapshotDirectory: string,
+  entry: FileEntry,
+  place: () => string,
+  attributes: FileAttributes,
+  memory: RestoreMemory,
+): Promise<void> {
+  const shown = displayPath(entry.path);
+  const source = openSource(snapshotDirectory, entry);
+  let output: WritableFile | undefined;
+  let isDone = false;
+  try {
+    output = onTarget(shown, () =>
+      createForWriting(place(), entry.size >= directFromBytes && entry.packed === undefined),
+    );
+    const hasher = new Bun.CryptoHasher("sha256");
+    if (entry.packed !== undefined) await unpackInto(source, entry, output, hasher, memory);
+    else if (entry.size <= blockBytes) copySmall(source, entry, output, hasher, memory);
+    else await copyLarge(source, entry, output, hasher, memory);
+    if (hasher.digest("hex") !== entry.sha256) {
+      throw new NotRestored("its content does not match the manifest");
+    }
+    const { fd } = output;
+    onTarget(shown, () => {
+      truncateFile(fd, entry.size);
+      setAttributes(fd, attributes);
+    });
+    isDone = true;
+  } finally {
+    closeStored(source);
+    if (output !== undefined) {
+      closeFile(output.fd);
+      if (!isDone) removeFile(place());
+    }
+  }
+}
+
+function openSource(directory: string, entry: FileEntry): OpenedFile {
+  const path = absoluteBytes(directory, storedPath(entry));
+  let source: OpenedFile | undefined;
+  try {
+    source = openStored(path, "device");
+  } catch (thrown) {
+    throw new NotRestored(messageOf(thrown), { cause: thrown });
+  }
+  if (source === undefined) throw new NotRestored("the snapshot holds no regular file there");
+  const expected = entry.packed?.size ?? entry.size;
+  if (source.sizeBytes === expected) return source;
+  closeStored(source);
+  throw new NotRestored(`its size in the snapshot is ${source.sizeBytes}, not ${expected}`);
+}
+
+function onTarget<T>(shown: string, call: () => T): T {
+  try {
+    return call();
+  } catch (thrown) {
+    throw fromErrno(thrown, "write", shown);
+  }
+}
+
+function fromSource<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (thrown) {
+    if (thrown instanceof CitadelError) throw new NotRestored(thrown.message, { cause: thrown });
+    throw thrown;
+  }
+}
+
+type Hasher = InstanceType<typeof Bun.CryptoHasher>;
+
+/** Parts of `[start, end)` that are data, by the holes of the manifest. */
+export function dataWithin(
+  entry: Pick<FileEntry, "holes">,
+  start: number,
+  end: number,
+): [number, number][] {
+  const parts: [number, number][] = [];
+  let at = start;
+  for (const [from, to] of entry.holes ?? []) {
+    if (to <= at) continue;
+    if (from >= end) break;
+    if (from > at) parts.push([at, from]);
+    at = to;
+  }
+  if (at < end) parts.push([at, end]);
+  return parts;
+}
+
+function copySmall(
+  source: OpenedFile,
+  entry: FileEntry,
+  output: WritableFile,
+  hasher: Hasher,
+  memory: RestoreMemory,
+): void {
+  const shown = displayPath(entry.path);
+  const block = memory.blocks[0] as Buffer;
+  const got = fromSource(() => readBlock(source, block, 0, entry.size, shown));
+  if (got !== entry.size) throw new NotRestored("the snapshot's file is shorter than it should be");
+  hasher.update(block.subarray(0, got));
+  for (const [from, to] of dataWithin(entry, 0, got)) {
+    // O_DIRECT takes whole blocks; what is too much is cut off at the end
+    const end = output.direct ? Math.ceil(to / 4096) * 4096 : to;
+    const start = output.direct ? Math.floor(from / 4096) * 4096 : from;
+    onTarget(shown, () => writeFullySync(output.fd, block.subarray(start, end), start));
+  }
+}
+
+/** Reads block k+1 while block k is hashed and written. */
+async function copyLarge(
+  source: OpenedFile,
+  entry: FileEntry,
+  output: WritableFile,
+  hasher: Hasher,
+  memory: RestoreMemory,
+): Promise<void> {
+  const shown = displayPath(entry.path);
+  const writes: Promise<void>[] = Array.from({ length: ringBlocks }, () => Promise.resolve());
+  const count = Math.ceil(entry.size / blockBytes);
+  const lengthOf = (index: number) => Math.min(blockBytes, entry.size - index * blockBytes);
+  const read = async (index: number): Promise<number> => {
+    if (index >= count) return 0;
+    const slot = index % ringBlocks;
+    await writes[slot];
+    const block = memory.blocks[slot] as Buffer;
+    return readBlockAsync(source, block, 0, index * blockBytes, lengthOf(index), shown);
+  };
+  let pending = read(0);
+  try {
+    for (let index = 0; index < count; index += 1) {
+      const got = await pending.catch((thrown: unknown) => fromSource(() => raise(thrown)));
+      if (got !== lengthOf(index)) throw new NotRestored("the snapshot's file ends too early");
+      pending = read(index + 1);
+      const block = memory.blocks[index % ringBlocks] as Buffer;
+      hasher.update(block.subarray(0, got));
+      writes[index % ringBlocks] = write(output, entry, block, index * blockBytes, got);
+    }
+    await Promise.all(writes);
+  } catch (thrown) {
+    await Promise.allSettled([pending, ...writes]); // the buffers and descriptors are in use until then
+    throw thrown instanceof NotRestored ? thrown : fromErrno(thrown, "write", shown);
+  }
+}
+
+function raise(thrown: unknown): never {
+  throw thrown;
+}
+
+async function write(
+  output: WritableFile,
+  entry: FileEntry,
+  block: Buffer,
+  offset: number,
+  length: number,
+): Promise<void> {
+  for (const [from, to] of dataWithin(entry, offset, offset + length)) {
+    const start = output.direct ? Math.floor(from / 4096) * 4096 : from;
+    const end = output.direct ? Math.ceil(to / 4096) * 4096 : to;
+    await writeFullyAt(output.fd, block.subarray(start - offset, end - offset), start);
+  }
+}
+
+async function unpackInto(
+  source: OpenedFile,
+  entry: FileEntry,
+  output: WritableFile,
+  hasher: Hasher,
+  memory: RestoreMemory,
+): Promise<void> {
+  const { packed } = entry;
+  if (packed === undefined) return;
+  const shown = displayPath(entry.path);
+  const block = memory.blocks[0] as Buffer;
+  const stored = function* () {
+    for (let at = 0; at < packed.size; at += blockBytes) {
+      const length = Math.min(blockBytes, packed.size - at);
+      const got = fromSource(() => readBlock(source, block, at, length, shown));
+      yield Buffer.from(block.subarray(0, got));
+    }
+  };
+  let at = 0;
+  try {
+    for await (const piece of unpack(stored(), packed.method, entry.size)) {
+      hasher.update(piece);
+      for (const [from, to] of dataWithin(entry, at, at + piece.length)) {
+        const part = piece.subarray(from - at, to - at);
+        onTarget(shown, () => writeFullySync(output.fd, part, from));
+      }
+      at += piece.length;
+    }
+  } catch (thrown) {
+    if (thrown instanceof CitadelError && thrown.code === "PACKED_FILE_DAMAGED") {
+      throw new NotRestored(thrown.message, { cause: thrown });
+    }
+    throw thrown;
+  }
+}
+
+/** SHA-256 of a file that lies somewhere on the host; undefined if it is no regular file of that size. */
+export function hashExisting(
+  path: string,
+  sizeBytes: number,
+  memory: RestoreMemory,
+): string | undefined {
+  const file = openStored(toBytes(path as never), "device");
+  if (file === undefined) return undefined;
+  try {
+    if (file.sizeBytes !== sizeBytes) return undefined;
+    const hasher = new Bun.CryptoHasher("sha256");
+    const block = memory.blocks[0] as Buffer;
+    for (let at = 0; at < sizeBytes; at += blockBytes) {
+      const length = Math.min(blockBytes, sizeBytes - at);
+      const got = readBlock(file, block, at, length, path);
+      if (got !== length) return undefined;
+      hasher.update(block.subarray(0, got));
+    }
+    return hasher.digest("hex");
+  } finally {
+    closeStored(file);
+  }
+}

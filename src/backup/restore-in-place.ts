@@ -1,0 +1,323 @@
+// Mends an existing tree file by file: what matches by hash stays, what is missing comes, what differs is replaced
+// by rename if that was agreed to, the former kept as `<name>.before-<id>` until the whole restore has succeeded.
+// First everything is compared, so that nothing is touched where a person has to decide.
+
+import { CitadelError, messageOf } from "../core/index.ts";
+import { temporaryName } from "../system/index.ts";
+import { DirectoryCache, isAbsent } from "../system/directory-cache.ts";
+import { makeNode } from "../system/native-files.ts";
+import { statExact, readLinkAt, cString, setMtime, syncFileSystem } from "../system/native.ts";
+import {
+  hardLink,
+  makeDirectory,
+  makeSymlink,
+  removeFile,
+  renamePath,
+  setAttributes,
+  setOwner,
+} from "../system/raw-file.ts";
+import { freeBytesAt } from "../system/restore-target.ts";
+import { type BytePath, displayPath, rootPath, toBytes } from "./format/byte-path.ts";
+import type { FileEntry, ManifestEntry } from "./format/manifest.ts";
+import type { FoundSnapshot } from "./repository.ts";
+import { hashExisting, NotRestored, restoreContent, RestoreMemory } from "./restore-content.ts";
+import { assertSpace, filterPaths, storedBytesOf, type PathFilter } from "./restore-plan.ts";
+import {
+  assertSoundMetadata,
+  attributesOf,
+  nothingMatches,
+  resolveTarget,
+  type RestoreContext,
+  type RestoreFailure,
+  type RestoreOptions,
+  type RestoreReport,
+} from "./restore.ts";
+import { readManifest } from "./snapshot-reader.ts";
+
+export interface InPlaceOptions extends RestoreOptions {
+  /** Replace what differs. */
+  readonly force: boolean;
+}
+
+/** What is to be done with each wanted entry, in manifest order, one byte each. */
+const Step = { leave: 0, create: 1, replace: 2 } as const;
+
+const typeBits = { file: 0o100000, directory: 0o040000, symlink: 0o120000, fifo: 0o010000 };
+const typeMask = 0o170000;
+
+export interface InPlacePlan {
+  readonly create: number;
+  readonly replace: number;
+  readonly unchanged: number;
+  readonly neededBytes: number;
+  /** Up to 1,000 of those that differ. */
+  readonly differing: readonly BytePath[];
+}
+
+/**
+ * Restores into an existing tree.
+ * @throws kind `conflict`, code `RESTORE_WOULD_REPLACE` without force; `no-space`; `integrity`
+ */
+export async function restoreInPlace(
+  snapshot: FoundSnapshot,
+  options: InPlaceOptions,
+  context: RestoreContext,
+): Promise<RestoreReport> {
+  const started = context.clock.monotonicMs();
+  assertSoundMetadata(snapshot);
+  const target = resolveTarget(options.to);
+  using directories = new DirectoryCache(target);
+  const mender = new TreeMender(snapshot, options, context, directories);
+  const plan = mender.plan();
+  if (plan.replace > 0 && !options.force) throw wouldReplace(target, plan);
+  assertSpace(plan.neededBytes, freeBytesAt(target), target);
+  await mender.apply();
+  syncFileSystem(directories.rootFd);
+  mender.forgetFormer();
+  return mender.report(target, plan, context.clock.monotonicMs() - started);
+}
+
+/** What restoreInPlace would do, without doing it. */
+export function planInPlace(
+  snapshot: FoundSnapshot,
+  options: InPlaceOptions,
+  context: RestoreContext,
+): InPlacePlan {
+  assertSoundMetadata(snapshot);
+  using directories = new DirectoryCache(resolveTarget(options.to));
+  return new TreeMender(snapshot, options, context, directories).plan();
+}
+
+function wouldReplace(target: string, plan: InPlacePlan): CitadelError {
+  const paths = plan.differing.map(displayPath);
+  return new CitadelError({
+    kind: "conflict",
+    code: "RESTORE_WOULD_REPLACE",
+    message: `${plan.replace} of the files in ${target} differ from the snapshot: ${paths.slice(0, 5).join(", ")}${paths.length > 5 ? ", …" : ""}`,
+    path: target,
+    hint: "add --force to replace them (the former ones are kept until it succeeds), or restore elsewhere",
+    details: { differing: paths },
+  });
+}
+
+class TreeMender {
+  #steps = new Uint8Array(1024);
+  #count = 0;
+  readonly #isWanted: PathFilter;
+  readonly #memory = new RestoreMemory();
+  readonly #failed: RestoreFailure[] = [];
+  readonly #skipped: RestoreFailure[] = [];
+  /** Former files that were kept, to be removed once all is well. */
+  readonly #former: { path: BytePath; name: string }[] = [];
+  #files = 0;
+  #bytes = 0;
+
+  constructor(
+    readonly snapshot: FoundSnapshot,
+    readonly options: InPlaceOptions,
+    readonly context: RestoreContext,
+    readonly directories: DirectoryCache,
+  ) {
+    this.#isWanted = filterPaths(options.globs);
+  }
+
+  plan(): InPlacePlan {
+    const differing: BytePath[] = [];
+    const counts = [0, 0, 0];
+    let neededBytes = 0;
+    for (const entry of this.#wanted()) {
+      this.context.signal?.throwIfAborted();
+      const step = this.#compare(entry);
+      this.#remember(step);
+      counts[step] = (counts[step] ?? 0) + 1;
+      if (step === Step.replace && differing.length < 1000) differing.push(entry.path);
+      if (step !== Step.leave && entry.type === "file") neededBytes += storedBytesOf(entry);
+      this.context.onProgress?.({ doneBytes: 0, totalBytes: 0, current: entry.path });
+    }
+    if (this.#count === 0 && this.options.globs.length > 0)
+      throw nothingMatches(this.options.globs);
+    const [unchanged = 0, create = 0, replace = 0] = counts;
+    return { create, replace, unchanged, neededBytes, differing };
+  }
+
+  async apply(): Promise<void> {
+    let position = 0;
+    for (const entry of this.#wanted()) {
+      this.context.signal?.throwIfAborted();
+      const step = this.#steps[position] ?? Step.create;
+      position += 1;
+      if (entry.type === "file") await this.#mendFile(entry, step);
+      else if (step !== Step.leave) this.#mendOther(entry, step);
+      this.context.onProgress?.({ doneBytes: this.#bytes, totalBytes: 0, current: entry.path });
+    }
+  }
+
+  /** After success: the former files are no longer needed. */
+  forgetFormer(): void {
+    if (this.#failed.length > 0) return;
+    for (const { path, name } of this.#former) removeFile(this.directories.at(`${path}${name}`));
+    this.#former.length = 0;
+  }
+
+  report(to: string, plan: InPlacePlan, durationMs: number): RestoreReport {
+    const remarks: string[] = [];
+    if (!this.options.isRoot) remarks.push("owners were not set: that takes root");
+    const kept = this.#former.length;
+    if (kept > 0)
+      remarks.push(`${kept} former files are kept as *${this.#suffix}: not all went well`);
+    return {
+      snapshot: this.snapshot.id,
+      to,
+      files: this.#files,
+      bytes: this.#bytes,
+      failed: this.#failed,
+      skipped: this.#skipped,
+      unchanged: plan.unchanged,
+      durationMs,
+      remarks,
+    };
+  }
+
+  get #suffix(): string {
+    return `.before-${this.snapshot.id}`;
+  }
+
+  *#wanted(): Generator<ManifestEntry> {
+    for (const entry of readManifest(this.snapshot.directory)) {
+      if (entry.path !== rootPath && this.#isWanted(entry.path)) yield entry;
+    }
+  }
+
+  #remember(step: number): void {
+    if (this.#count === this.#steps.length) {
+      const grown = new Uint8Array(this.#steps.length * 2);
+      grown.set(this.#steps);
+      this.#steps = grown;
+    }
+    this.#steps[this.#count] = step;
+    this.#count += 1;
+  }
+
+  #compare(entry: ManifestEntry): number {
+    let place: string;
+    let mode: number;
+    let ino: bigint;
+    try {
+      place = this.directories.at(entry.path);
+      ({ mode, ino } = statExact(place));
+    } catch (thrown) {
+      if (isAbsent(thrown)) return Step.create;
+      throw thrown;
+    }
+    const isSameType = (mode & typeMask) === typeBits[entry.type as keyof typeof typeBits];
+    if (!isSameType && ((mode & typeMask) === typeBits.directory || entry.type === "directory")) {
+      throw inTheWay(entry.path);
+    }
+    if (!isSameType) return Step.replace;
+    if (entry.type === "directory" || entry.type === "fifo") return Step.leave;
+    if (entry.type === "symlink") {
+      const target = readLinkAt(-100, cString(place)); // AT_FDCWD: the path is absolute
+      return target === entry.target ? Step.leave : Step.replace;
+    }
+    if (entry.type !== "file" || ino === 0n) return Step.replace;
+    return hashExisting(place, entry.size, this.#memory) === entry.sha256
+      ? Step.leave
+      : Step.replace;
+  }
+
+  async #mendFile(entry: FileEntry, step: number): Promise<void> {
+    if (step !== Step.leave && !(await this.#writeFile(entry, step))) return;
+    this.#files += 1;
+    this.#bytes += entry.size;
+  }
+
+  async #writeFile(entry: FileEntry, step: number): Promise<boolean> {
+    const cut = entry.path.lastIndexOf("/") + 1;
+    const temporary = `${entry.path.slice(0, cut)}${temporaryName()}`;
+    const { directories, options, snapshot } = this;
+    this.#ensureParents(entry.path);
+    try {
+      const place = () => directories.at(temporary);
+      if (!this.#linkToFirst(entry, temporary)) {
+        const attributes = attributesOf(entry, options);
+        await restoreContent(snapshot.directory, entry, place, attributes, this.#memory);
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof NotRestored)) throw thrown;
+      this.#failed.push({ path: entry.path, reason: messageOf(thrown) });
+      return false;
+    }
+    this.#swap(entry.path, temporary, step);
+    return true;
+  }
+
+  /** A further name of a file that is there already, and right, becomes a link to it again. */
+  #linkToFirst(entry: FileEntry, temporary: string): boolean {
+    if (entry.hardlink === undefined || !this.#isWanted(entry.hardlink)) return false;
+    try {
+      const first = this.directories.at(entry.hardlink);
+      if (hashExisting(first, entry.size, this.#memory) !== entry.sha256) return false;
+      hardLink(first, this.directories.at(temporary));
+      return true;
+    } catch {
+      return false; // its own copy, then
+    }
+  }
+
+  #swap(path: BytePath, temporary: string, step: number): void {
+    const { directories } = this;
+    if (step === Step.replace) {
+      const former = `${path}${this.#suffix}`;
+      try {
+        hardLink(directories.at(path), directories.at(former));
+        this.#former.push({ path, name: this.#suffix });
+      } catch (thrown) {
+        if (!isAbsent(thrown)) {
+          removeFile(directories.at(temporary));
+          throw thrown;
+        }
+      }
+    }
+    // both names are in one directory: one descriptor, so the second look-up cannot close the first
+    renamePath(directories.at(temporary), directories.at(path));
+  }
+
+  #ensureParents(path: BytePath): void {
+    for (let end = path.indexOf("/"); end !== -1; end = path.indexOf("/", end + 1)) {
+      makeDirectory(this.directories.at(path.slice(0, end)), 0o755);
+    }
+  }
+
+  #mendOther(entry: Exclude<ManifestEntry, FileEntry>, step: number): void {
+    const { directories, options } = this;
+    this.#ensureParents(entry.path);
+    if (entry.type === "directory") {
+      if (makeDirectory(directories.at(entry.path), 0o700)) {
+        setAttributes(directories.directory(entry.path), attributesOf(entry, options));
+      }
+      return;
+    }
+    const temporary = `${entry.path.slice(0, entry.path.lastIndexOf("/") + 1)}${temporaryName()}`;
+    const place = directories.at(temporary);
+    if (entry.type === "symlink") makeSymlink(entry.target, place);
+    else if (entry.type === "fifo") {
+      makeNode(toBytes(place as BytePath), typeBits.fifo | (entry.mode & 0o777), 0, 0);
+    } else {
+      this.#skipped.push({ path: entry.path, reason: entry.type });
+      return;
+    }
+    setOwner(place, entry.uid, entry.gid);
+    setMtime(place, entry.mtimeNs);
+    this.#swap(entry.path, temporary, step);
+  }
+}
+
+function inTheWay(path: BytePath): CitadelError {
+  return new CitadelError({
+    kind: "conflict",
+    code: "RESTORE_TYPE_CONFLICT",
+    message: `a directory and a file meet at ${displayPath(path)}`,
+    path: displayPath(path),
+    hint: "move what lies there aside, then restore again",
+  });
+}

@@ -1,0 +1,337 @@
+// Restores a snapshot, or a part of it, into a new directory: staged beside the target, checked while written,
+// flushed, renamed into place. The snapshot is taken for hostile: see DirectoryCache. Into an existing tree:
+// restore-in-place.ts.
+
+import { CitadelError, messageOf } from "../core/index.ts";
+import { realpath, type Clock } from "../system/index.ts";
+import { DirectoryCache } from "../system/directory-cache.ts";
+import { makeNode } from "../system/native-files.ts";
+import { setMtime, syncFileSystem } from "../system/native.ts";
+import {
+  hardLink,
+  makeDirectory,
+  makeSymlink,
+  removeTree,
+  setAttributes,
+  setOwner,
+  type FileAttributes,
+} from "../system/raw-file.ts";
+import {
+  freeBytesAt,
+  isSameInode,
+  makeStage,
+  placeStage,
+  removeStaleStages,
+  targetState,
+} from "../system/restore-target.ts";
+import { parentOf, nameOf } from "../core/index.ts";
+import { type BytePath, rootPath, toBytes } from "./format/byte-path.ts";
+import type { FileEntry, ManifestEntry } from "./format/manifest.ts";
+import type { FoundSnapshot } from "./repository.ts";
+import { restoreContent, RestoreMemory, NotRestored } from "./restore-content.ts";
+import { assertSpace, countNeed, filterPaths, type PathFilter } from "./restore-plan.ts";
+import { checkMetadata, readManifest } from "./snapshot-reader.ts";
+
+export interface RestoreOptions {
+  /** Absolute path of the new directory. */
+  readonly to: string;
+  /** Only what matches, and what lies below it. */
+  readonly globs: readonly string[];
+  /** setuid and setgid bits, devices, attributes that grant rights. */
+  readonly privileged: boolean;
+  /** We may give files to others. */
+  readonly isRoot: boolean;
+}
+
+export interface RestoreContext {
+  readonly clock: Pick<Clock, "monotonicMs">;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?:
+    ((progress: { doneBytes: number; totalBytes: number; current: BytePath }) => void) | undefined;
+}
+
+export interface RestoreFailure {
+  readonly path: BytePath;
+  readonly reason: string;
+}
+
+export interface RestoreReport {
+  readonly snapshot: string;
+  readonly to: string;
+  /** Files that are now as in the snapshot, those that were so already included. */
+  readonly files: number;
+  /** Their content. */
+  readonly bytes: number;
+  readonly failed: readonly RestoreFailure[];
+  /** What was left out by rule: devices, sockets. */
+  readonly skipped: readonly RestoreFailure[];
+  /** Files that were as in the snapshot before (in place). */
+  readonly unchanged: number;
+  readonly durationMs: number;
+  readonly remarks: readonly string[];
+}
+
+/** Files at work at a time; each holds 16 MiB of buffers. */
+const filesAtWork = 4;
+
+/** @throws kind `integrity`, code `SNAPSHOT_DAMAGED`: metadata that cannot be trusted */
+export function assertSoundMetadata(snapshot: FoundSnapshot): void {
+  const { record } = snapshot;
+  const wrong = record === undefined ? undefined : checkMetadata(snapshot.directory, record);
+  const manifest = wrong?.find(({ name }) => name === "manifest.jsonl");
+  if (record !== undefined && manifest === undefined) return;
+  const why =
+    record === undefined ? (snapshot.why ?? "it is not complete") : "its manifest is damaged";
+  throw new CitadelError({
+    kind: "integrity",
+    code: "SNAPSHOT_DAMAGED",
+    message: `cannot restore from ${snapshot.id}: ${why}`,
+    path: snapshot.directory,
+    hint: "choose another snapshot (`citadel-agent backup list`); docs/formats/snapshot.md says how to save what is left by hand",
+  });
+}
+
+/** What an entry's file gets, as far as we may give it. */
+export function attributesOf(entry: ManifestEntry, options: RestoreOptions): FileAttributes {
+  const { privileged } = options;
+  const kept = entry.type === "directory" ? 0o7777 : 0o1777;
+  const xattrs = new Map<string, Uint8Array>();
+  for (const [name, value] of entry.xattrs ?? []) {
+    if (privileged || /^(?:user\.|system\.posix_acl_)/.test(name)) xattrs.set(name, value);
+  }
+  const mode = privileged ? entry.mode : entry.mode & kept;
+  return { mode, uid: entry.uid, gid: entry.gid, mtimeNs: entry.mtimeNs, xattrs };
+}
+
+/**
+ * Restores into a directory that is absent or empty.
+ * @throws kind `conflict`, code `RESTORE_TARGET_NOT_EMPTY`; `no-space`; `integrity`; what the target's file system gives
+ */
+export async function restoreSnapshot(
+  snapshot: FoundSnapshot,
+  options: RestoreOptions,
+  context: RestoreContext,
+): Promise<RestoreReport> {
+  const started = context.clock.monotonicMs();
+  assertSoundMetadata(snapshot);
+  const target = resolveTarget(options.to);
+  const state = targetState(target);
+  if (state === "filled" || state === "other") throw notEmpty(target);
+  const isWanted = filterPaths(options.globs);
+  const need = countNeed(readManifest(snapshot.directory), isWanted);
+  if (need.entries === 0 && options.globs.length > 0) throw nothingMatches(options.globs);
+  removeStaleStages(target);
+  assertSpace(need.bytes, freeBytesAt(parentOf(target)), parentOf(target));
+  const stage = makeStage(target);
+  try {
+    using directories = new DirectoryCache(stage);
+    const writer = new TreeWriter(snapshot, options, context, directories, isWanted, need.bytes);
+    await writer.run();
+    syncFileSystem(directories.rootFd);
+    context.signal?.throwIfAborted();
+    placeStage(stage, target);
+    if (!isSameInode(target, directories.rootFd)) throw replaced(target);
+    return writer.report(target, context.clock.monotonicMs() - started);
+  } catch (thrown) {
+    removeTree(Buffer.from(stage).toString("latin1"));
+    throw thrown;
+  }
+}
+
+/** The parent resolved, so that the target's own name is the only part that may still be anything. */
+export function resolveTarget(to: string): string {
+  const parent = realpath(parentOf(to));
+  if (parent !== undefined) return parent === "/" ? `/${nameOf(to)}` : `${parent}/${nameOf(to)}`;
+  throw new CitadelError({
+    kind: "not-found",
+    code: "RESTORE_PARENT_MISSING",
+    message: `the directory that should hold ${to} does not exist`,
+    path: parentOf(to),
+    hint: `make it first: mkdir -p ${parentOf(to)}`,
+  });
+}
+
+function notEmpty(target: string): CitadelError {
+  return new CitadelError({
+    kind: "conflict",
+    code: "RESTORE_TARGET_NOT_EMPTY",
+    message: `the target ${target} is there and not an empty directory`,
+    path: target,
+    hint: "name a directory that does not exist, or use --in-place to mend an existing tree file by file",
+  });
+}
+
+export function nothingMatches(globs: readonly string[]): CitadelError {
+  return new CitadelError({
+    kind: "not-found",
+    code: "RESTORE_NOTHING_MATCHES",
+    message: `nothing in the snapshot matches ${globs.join(", ")}`,
+    hint: "paths are relative to the source; see manifest.jsonl of the snapshot for what there is",
+  });
+}
+
+function replaced(target: string): CitadelError {
+  return new CitadelError({
+    kind: "conflict",
+    code: "RESTORE_TARGET_REPLACED",
+    message: `someone replaced ${target} while it was being put in place`,
+    path: target,
+    hint: "find out who works there; restore to a directory that only root can write",
+  });
+}
+
+class TreeWriter {
+  readonly #failed: RestoreFailure[] = [];
+  readonly #skipped: RestoreFailure[] = [];
+  readonly #lostFiles = new Set<BytePath>();
+  #files = 0;
+  #bytes = 0;
+  #doneBytes = 0;
+
+  constructor(
+    readonly snapshot: FoundSnapshot,
+    readonly options: RestoreOptions,
+    readonly context: RestoreContext,
+    readonly directories: DirectoryCache,
+    readonly isWanted: PathFilter,
+    readonly totalBytes: number,
+  ) {}
+
+  /** First all directories and content, several files at a time; then hard links; then the directories' attributes. */
+  async run(): Promise<void> {
+    const work = this.#content();
+    const lane = async () => {
+      const memory = new RestoreMemory();
+      for (const entry of work) {
+        this.context.signal?.throwIfAborted();
+        await this.#writeFile(entry, memory);
+      }
+    };
+    const lanes = await Promise.allSettled(Array.from({ length: filesAtWork }, lane));
+    for (const outcome of lanes) if (outcome.status === "rejected") throw outcome.reason;
+    await this.#linkAndFinish();
+  }
+
+  report(to: string, durationMs: number): RestoreReport {
+    const remarks: string[] = [];
+    if (!this.options.isRoot) remarks.push("owners were not set: that takes root");
+    return {
+      snapshot: this.snapshot.id,
+      to,
+      files: this.#files,
+      bytes: this.#bytes,
+      failed: this.#failed,
+      skipped: this.#skipped,
+      unchanged: 0,
+      durationMs,
+      remarks,
+    };
+  }
+
+  /** Makes what needs no content and yields the files; shared by all lanes, which take turns. */
+  *#content(): Generator<FileEntry> {
+    for (const entry of readManifest(this.snapshot.directory)) {
+      if (entry.path === rootPath) continue;
+      if (!this.isWanted(entry.path)) continue;
+      this.#makeParents(entry.path);
+      if (entry.type === "directory") makeDirectory(this.directories.at(entry.path), 0o700);
+      else if (entry.type !== "file") this.#makeOther(entry);
+      else if (entry.hardlink === undefined) yield entry;
+    }
+  }
+
+  /** With globs a wanted path may lie in directories that are not wanted themselves. */
+  #makeParents(path: BytePath): void {
+    if (this.options.globs.length === 0) return;
+    for (let end = path.indexOf("/"); end !== -1; end = path.indexOf("/", end + 1)) {
+      const parent = path.slice(0, end);
+      makeDirectory(this.directories.at(parent), 0o700);
+    }
+  }
+
+  #makeOther(entry: Exclude<ManifestEntry, FileEntry>): void {
+    const place = this.directories.at(entry.path);
+    if (entry.type === "symlink") {
+      makeSymlink(entry.target, place);
+    } else if (entry.type === "fifo" || this.options.privileged) {
+      const kinds = { fifo: 0o010000, socket: 0o140000, block: 0o060000, character: 0o020000 };
+      const bits = kinds[entry.type as keyof typeof kinds];
+      const isDevice = entry.type === "block" || entry.type === "character";
+      const [major, minor] = isDevice ? [entry.major, entry.minor] : [0, 0];
+      makeNode(toBytes(place as BytePath), bits | (entry.mode & 0o777), major, minor);
+    } else {
+      this.#skipped.push({ path: entry.path, reason: entry.type });
+      return;
+    }
+    setOwner(place, entry.uid, entry.gid);
+    setMtime(place, entry.mtimeNs);
+  }
+
+  async #writeFile(entry: FileEntry, memory: RestoreMemory): Promise<boolean> {
+    const { snapshot, options, context, directories } = this;
+    try {
+      const place = () => directories.at(entry.path);
+      await restoreContent(snapshot.directory, entry, place, attributesOf(entry, options), memory);
+      this.#files += 1;
+      this.#bytes += entry.size;
+      this.#doneBytes += entry.size;
+    } catch (thrown) {
+      if (!(thrown instanceof NotRestored)) throw thrown;
+      this.#failed.push({ path: entry.path, reason: messageOf(thrown) });
+      this.#lostFiles.add(entry.path);
+      return false;
+    }
+    const { doneBytes, totalBytes } = { doneBytes: this.#doneBytes, totalBytes: this.totalBytes };
+    context.onProgress?.({ doneBytes, totalBytes, current: entry.path });
+    return true;
+  }
+
+  async #linkAndFinish(): Promise<void> {
+    const { directories, options } = this;
+    const memory = new RestoreMemory();
+    /** Directories that would keep their owner out: closed last, deepest first. */
+    const closed: ManifestEntry[] = [];
+    const finish = (entry: ManifestEntry) => {
+      setAttributes(directories.directory(entry.path), attributesOf(entry, options));
+    };
+    for (const entry of readManifest(this.snapshot.directory)) {
+      if (entry.type === "file" && entry.hardlink !== undefined && this.isWanted(entry.path)) {
+        await this.#link(entry, entry.hardlink, memory);
+      }
+    }
+    for (const entry of readManifest(this.snapshot.directory)) {
+      if (entry.type !== "directory") continue;
+      if (entry.path !== rootPath && !this.#isMade(entry.path)) continue;
+      if ((entry.mode & 0o300) === 0o300) finish(entry);
+      else closed.push(entry);
+    }
+    for (const entry of closed.reverse()) finish(entry);
+  }
+
+  /** With globs: whether the directory was made, as wanted or as a parent of what is. */
+  #isMade(path: BytePath): boolean {
+    if (this.options.globs.length === 0) return true;
+    try {
+      this.directories.directory(path);
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof CitadelError && thrown.code === "NOT_FOUND") return false;
+      throw thrown;
+    }
+  }
+
+  async #link(entry: FileEntry, first: BytePath, memory: RestoreMemory): Promise<void> {
+    if (this.#lostFiles.has(first)) {
+      this.#failed.push({ path: entry.path, reason: "the file that it is a name of was lost" });
+      return;
+    }
+    try {
+      if (!this.isWanted(first)) throw Object.assign(new Error("not wanted"), { code: "ENOENT" });
+      hardLink(this.directories.at(first), this.directories.at(entry.path));
+      this.#files += 1;
+      this.#bytes += entry.size;
+    } catch {
+      await this.#writeFile(entry, memory); // its own copy: the other name is not here, or may not be linked
+    }
+  }
+}

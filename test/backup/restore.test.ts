@@ -1,0 +1,267 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { readSnapshot, type FoundSnapshot } from "../../src/backup/repository.ts";
+import { restoreInPlace } from "../../src/backup/restore-in-place.ts";
+import { restoreSnapshot, type RestoreOptions } from "../../src/backup/restore.ts";
+import { fromText } from "../../src/backup/format/index.ts";
+import { systemClock } from "../../src/system/index.ts";
+import { statExact } from "../../src/system/native.ts";
+import { setMtimeNs } from "../../src/system/native-files.ts";
+import { walkTree } from "../../src/system/tree-walk.ts";
+import type { AbsolutePath } from "../../src/core/index.ts";
+import { buildSnapshot } from "../support/snapshot-builder.ts";
+
+let dir: string;
+let count = 0;
+const isRoot = process.getuid?.() === 0;
+beforeAll(() => {
+  dir = fs.mkdtempSync(`${tmpdir()}/restore-`);
+});
+afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+const context = { clock: systemClock };
+const fresh = (name: string) => `${dir}/${name}-${(count += 1)}`;
+
+function open(directory: string): FoundSnapshot {
+  const found = readSnapshot(directory as AbsolutePath, "models");
+  if (found === undefined) throw new Error(`no snapshot at ${directory}`);
+  return found;
+}
+
+const to = (path: string, more: Partial<RestoreOptions> = {}): RestoreOptions => ({
+  to: path,
+  globs: [],
+  privileged: false,
+  isRoot,
+  ...more,
+});
+
+function makeSource(): string {
+  const source = fresh("source");
+  fs.mkdirSync(`${source}/sub/empty`, { recursive: true });
+  fs.mkdirSync(`${source}/locked`);
+  fs.writeFileSync(`${source}/locked/inside`, "in a directory that is not writable");
+  fs.writeFileSync(`${source}/a.txt`, "hello");
+  fs.writeFileSync(`${source}/sub/b.bin`, Buffer.alloc(9_000_001, 7));
+  fs.writeFileSync(`${source}/sub-c`, "between");
+  fs.writeFileSync(`${source}/empty`, "");
+  fs.writeFileSync(
+    `${source}/text.json`,
+    JSON.stringify(Array.from({ length: 4000 }, (_, at) => at)),
+  );
+  fs.writeFileSync(
+    Buffer.concat([Buffer.from(`${source}/`), Buffer.from([0xff, 0x0a, 0x5c])]),
+    "odd",
+  );
+  fs.symlinkSync("../a.txt", `${source}/sub/link`);
+  fs.symlinkSync("/nowhere/at all", `${source}/dangling`);
+  fs.linkSync(`${source}/a.txt`, `${source}/sub/hard`);
+  fs.chmodSync(`${source}/sub-c`, 0o640);
+  if (isRoot) fs.chownSync(`${source}/sub-c`, 1234, 4321);
+  Bun.spawnSync(["mkfifo", `${source}/pipe`]);
+  setMtimeNs(Buffer.from(`${source}/a.txt`), 1111111111123456789n);
+  setMtimeNs(Buffer.from(`${source}/dangling`), 5n);
+  fs.chmodSync(`${source}/locked`, 0o500);
+  setMtimeNs(Buffer.from(`${source}/locked`), 7n);
+  setMtimeNs(Buffer.from(`${source}/sub`), 9n);
+  return source;
+}
+
+/** Everything that a restore has to bring back, path by path. */
+function describe(root: string): string[] {
+  const lines: string[] = [];
+  const first = new Map<bigint, string>();
+  for (const { path, stat, target } of walkTree(root, { crossFileSystems: false })) {
+    const isFile = (stat.mode & 0o170000) === 0o100000;
+    const full = Buffer.from(path === "." ? root : `${root}/${path}`, "latin1");
+    const content = isFile ? Bun.hash(fs.readFileSync(full)).toString(16) : (target ?? "");
+    const twin = isFile && stat.linkCount > 1 ? (first.get(stat.ino) ?? path) : "";
+    if (twin === path) first.set(stat.ino, path);
+    lines.push(
+      [path, stat.mode.toString(8), stat.uid, stat.gid, stat.mtimeNs, content, twin].join(" | "),
+    );
+  }
+  return lines;
+}
+
+test("a restore equals its source: content, modes, owners, times to the nanosecond, links, names", async () => {
+  const source = makeSource();
+  const { directory } = buildSnapshot(`${dir}/repo`, source, { pack: /json$/ });
+  const target = fresh("target");
+  const report = await restoreSnapshot(open(directory), to(target), context);
+  expect(describe(target)).toEqual(describe(source));
+  expect(report).toMatchObject({ files: 8, failed: [], skipped: [] });
+  expect(report.bytes).toBe(
+    5 + 5 + 9_000_001 + 7 + 3 + 35 + fs.statSync(`${source}/text.json`).size,
+  );
+  expect(fs.readdirSync(dir).filter((name) => name.startsWith(".citadel"))).toEqual([]);
+});
+
+test("a target that holds something is refused, an empty one is taken, and the parent has to be there", async () => {
+  const { directory } = buildSnapshot(`${dir}/repo`, makeSource());
+  const target = fresh("filled");
+  fs.mkdirSync(target);
+  await restoreSnapshot(open(directory), to(target), context);
+  const before = describe(target);
+  const again = restoreSnapshot(open(directory), to(target), context);
+  expect(again).rejects.toMatchObject({ kind: "conflict", code: "RESTORE_TARGET_NOT_EMPTY" });
+  expect(describe(target)).toEqual(before);
+  const lost = restoreSnapshot(open(directory), to(`${dir}/no/such`), context);
+  expect(lost).rejects.toMatchObject({ code: "RESTORE_PARENT_MISSING" });
+});
+
+test("--path brings what matches with its directories, and says when nothing does", async () => {
+  const { directory } = buildSnapshot(`${dir}/repo`, makeSource());
+  const target = fresh("part");
+  const report = await restoreSnapshot(
+    open(directory),
+    to(target, { globs: ["sub", "*.txt"] }),
+    context,
+  );
+  expect(fs.readdirSync(target).sort()).toEqual(["a.txt", "sub"]);
+  expect(fs.readdirSync(`${target}/sub`).sort()).toEqual(["b.bin", "empty", "hard", "link"]);
+  expect(report.files).toBe(3);
+  const deep = fresh("deep");
+  await restoreSnapshot(open(directory), to(deep, { globs: ["**/hard"] }), context);
+  expect(fs.readFileSync(`${deep}/sub/hard`, "utf8")).toBe("hello");
+  const none = restoreSnapshot(open(directory), to(fresh("none"), { globs: ["nothing"] }), context);
+  expect(none).rejects.toMatchObject({ code: "RESTORE_NOTHING_MATCHES" });
+});
+
+test("a damaged file is left out and named; a damaged manifest stops before anything is written", async () => {
+  const { directory } = buildSnapshot(`${dir}/repo`, makeSource());
+  fs.chmodSync(`${directory}/data/sub`, 0o755);
+  const fd = fs.openSync(`${directory}/data/sub/b.bin`, "r+");
+  fs.writeSync(fd, "x", 5_000_000);
+  fs.closeSync(fd);
+  const target = fresh("damaged");
+  const report = await restoreSnapshot(open(directory), to(target), context);
+  expect(report.failed.map(({ path }) => path)).toEqual([fromText("sub/b.bin")]);
+  expect(fs.existsSync(`${target}/sub/b.bin`)).toBe(false);
+  expect(fs.readFileSync(`${target}/a.txt`, "utf8")).toBe("hello");
+  fs.appendFileSync(`${directory}/manifest.jsonl`, "\n");
+  const refused = fresh("refused");
+  const lost = restoreSnapshot(open(directory), to(refused), context);
+  expect(lost).rejects.toMatchObject({ kind: "integrity", code: "SNAPSHOT_DAMAGED" });
+  expect(fs.existsSync(refused)).toBe(false);
+});
+
+test("a hostile snapshot writes nothing outside the target", async () => {
+  const source = makeSource();
+  const outside = fresh("outside");
+  fs.mkdirSync(outside);
+  for (const path of ["../escape", "/etc/escape", "sub/../../escape"]) {
+    const { directory } = buildSnapshot(`${dir}/repo`, source, {
+      forge: (entries) =>
+        entries.map((entry) =>
+          entry.path === fromText("a.txt") ? { ...entry, path: fromText(path) } : entry,
+        ),
+    });
+    const attempt = restoreSnapshot(open(directory), to(fresh("hostile")), context);
+    expect(attempt).rejects.toMatchObject({ kind: "integrity" });
+  }
+  const throughLink = buildSnapshot(`${dir}/repo`, source, {
+    forge: (entries) =>
+      entries.map((entry) =>
+        entry.path === fromText("sub")
+          ? { ...entry, type: "symlink" as const, target: fromText(outside) }
+          : entry,
+      ),
+  });
+  const attempt = restoreSnapshot(open(throughLink.directory), to(fresh("hostile")), context);
+  expect(attempt).rejects.toMatchObject({ kind: "integrity" });
+  expect(fs.readdirSync(outside)).toEqual([]);
+  expect(fs.readdirSync(dir).filter((name) => name.startsWith(".citadel"))).toEqual([]);
+});
+
+test("setuid bits come back only with --privileged", async () => {
+  const source = makeSource();
+  fs.chmodSync(`${source}/sub-c`, 0o4755);
+  const { directory } = buildSnapshot(`${dir}/repo`, source);
+  const [plain, privileged] = [fresh("plain"), fresh("privileged")];
+  await restoreSnapshot(open(directory), to(plain), context);
+  await restoreSnapshot(open(directory), to(privileged, { privileged: true }), context);
+  expect(fs.statSync(`${plain}/sub-c`).mode & 0o7777).toBe(0o755);
+  expect(fs.statSync(`${privileged}/sub-c`).mode & 0o7777).toBe(0o4755);
+});
+
+test("sparse files stay sparse", async () => {
+  const source = fresh("sparse");
+  fs.mkdirSync(source);
+  const size = 64 * 1024 * 1024;
+  const fd = fs.openSync(`${source}/model`, "w");
+  fs.ftruncateSync(fd, size);
+  fs.writeSync(fd, Buffer.alloc(8192, 3), 0, 8192, 32 * 1024 * 1024);
+  fs.closeSync(fd);
+  const start = 32 * 1024 * 1024;
+  const { directory } = buildSnapshot(`${dir}/repo`, source, {
+    forge: (entries) =>
+      entries.map((entry) =>
+        entry.type === "file"
+          ? {
+              ...entry,
+              holes: [
+                [0, start],
+                [start + 8192, size],
+              ] as const,
+            }
+          : entry,
+      ),
+  });
+  const target = fresh("target");
+  await restoreSnapshot(open(directory), to(target), context);
+  expect(fs.readFileSync(`${target}/model`).equals(fs.readFileSync(`${source}/model`))).toBe(true);
+  expect(statExact(`${target}/model`).storedBytes).toBeLessThan(1024 * 1024);
+});
+
+test("in place: what matches stays, what is missing comes, what differs needs force and is kept until success", async () => {
+  const source = makeSource();
+  const { directory } = buildSnapshot(`${dir}/repo`, source, { pack: /json$/ });
+  const target = fresh("in-place");
+  await restoreSnapshot(open(directory), to(target), context);
+  fs.rmSync(`${target}/sub/b.bin`);
+  fs.writeFileSync(`${target}/mine`, "not in the snapshot");
+  const kept = fs.statSync(`${target}/a.txt`).ino;
+  const first = await restoreInPlace(open(directory), { ...to(target), force: false }, context);
+  expect(first).toMatchObject({ files: 8, failed: [] });
+  expect(fs.statSync(`${target}/a.txt`).ino).toBe(kept);
+  expect(fs.readFileSync(`${target}/sub/b.bin`).length).toBe(9_000_001);
+
+  fs.writeFileSync(`${target}/sub-c`, "changed");
+  fs.rmSync(`${target}/dangling`);
+  fs.symlinkSync("/etc", `${target}/dangling`);
+  const before = describe(target);
+  const refused = restoreInPlace(open(directory), { ...to(target), force: false }, context);
+  expect(refused).rejects.toMatchObject({ kind: "conflict", code: "RESTORE_WOULD_REPLACE" });
+  expect(describe(target)).toEqual(before);
+  await restoreInPlace(open(directory), { ...to(target), force: true }, context);
+  fs.rmSync(`${target}/mine`);
+  const strip = (lines: string[]) =>
+    lines.slice(1).map((line) => line.replace(/^(sub|locked) \|.*/, "$1"));
+  expect(strip(describe(target))).toEqual(strip(describe(source)));
+  expect(fs.readdirSync(target).filter((name) => name.includes("before"))).toEqual([]);
+});
+
+test("in place: a link in the way is never followed", async () => {
+  const { directory } = buildSnapshot(`${dir}/repo`, makeSource());
+  const target = fresh("linked");
+  const outside = fresh("outside");
+  fs.mkdirSync(target);
+  fs.mkdirSync(outside);
+  fs.symlinkSync(outside, `${target}/sub`);
+  const attempt = restoreInPlace(open(directory), { ...to(target), force: true }, context);
+  expect(attempt).rejects.toMatchObject({ kind: "conflict" });
+  expect(fs.readdirSync(outside)).toEqual([]);
+});
+
+test("what a killed restore left beside the target is removed by the next one", async () => {
+  const { directory } = buildSnapshot(`${dir}/repo`, makeSource());
+  const target = fresh("killed");
+  const name = target.slice(dir.length + 1);
+  const gone = Bun.spawnSync(["true"]).pid;
+  const stale = `${dir}/.citadel-agent.restore-${name}.${gone}.abc`;
+  fs.mkdirSync(`${stale}/data`, { recursive: true });
+  await restoreSnapshot(open(directory), to(target), context);
+  expect(fs.existsSync(stale)).toBe(false);
+});
