@@ -5,6 +5,9 @@ const words = process.argv.slice(2);
 const [first] = words;
 const asksVersion = words.some((word) => word === "--version" || word === "-V");
 
+// Bun would stop verifying TLS; no setting of ours asks for that, so no environment may (docs/architecture-binary.md).
+delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"];
+
 if (first === "__child") {
   const { runInternal } = await import("./internal.ts");
   process.exit(await runInternal(words.slice(1)));

@@ -1,7 +1,7 @@
 // From checked flags and arguments to the typed `args` of a command: required ones, numbers, choices, lists.
 // citty's parser fills in names, negations and defaults; what it lacks (strictness, numbers, lists) is here.
 
-import { parseArgs as parseWithCitty, type ArgsDef as CittyArgs } from "citty";
+import type { ArgsDef as CittyArgs } from "citty";
 import type { ArgDef, ArgsDef, ParsedArgs, PositionalArg } from "../commands/define.ts";
 import { flagName } from "./globals.ts";
 import { hintOf, quote, type Given, type GivenValue } from "./scan.ts";
@@ -60,7 +60,7 @@ function surplusError(word: string, args: ArgsDef, verbs: readonly string[]) {
 }
 
 /** Converts and checks. @throws kind `usage`, code VALUE_INVALID */
-export function toParsedArgs(args: ArgsDef, places: Places): ParsedArgs {
+export async function toParsedArgs(args: ArgsDef, places: Places): Promise<ParsedArgs> {
   const single: string[] = [];
   const positionals: string[] = [];
   const citty: Record<string, CittyArgs[string]> = {};
@@ -73,6 +73,7 @@ export function toParsedArgs(args: ArgsDef, places: Places): ParsedArgs {
     else if (def.type !== "boolean") single.push(`--${name}=${value}`);
     else single.push(value === "true" ? `--${name}` : `--no-${name}`);
   }
+  const { parseArgs: parseWithCitty } = await import("citty"); // 2 ms: not for --help and wrong words
   const parsed = parseWithCitty([...single, "--", ...positionals], citty);
   const result: Record<string, unknown> = {};
   for (const [name, def] of Object.entries(args)) {

@@ -10,8 +10,11 @@ import { usageError } from "./usage-error.ts";
  * @param absolute makes a path given by the caller absolute, from the working directory
  * @throws kind `usage`, code VALUE_INVALID
  */
-export function toGlobalFlags(given: Given, absolute: (path: string) => string): GlobalFlags {
-  const args = toParsedArgs(globalArgs, given.flags) as ParsedArgs<typeof globalArgs>;
+export async function toGlobalFlags(
+  given: Given,
+  absolute: (path: string) => string,
+): Promise<GlobalFlags> {
+  const args = (await toParsedArgs(globalArgs, given.flags)) as ParsedArgs<typeof globalArgs>;
   const verbose = given.flags.get("verbose") ?? [];
   return {
     json: args.json === true,

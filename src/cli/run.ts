@@ -34,12 +34,12 @@ export async function runCli(options: RunCliOptions): Promise<ExitCode> {
   let session = openRoughSession(options.argv, options.signals);
   try {
     const scanned = await scanCommandLine(options.map, options.argv);
-    const globals = toGlobalFlags(scanned.globals, resolvePath);
     if (isOn(scanned, "help")) return showHelp(session, scanned, options);
     if (isOn(scanned, "version")) return await showVersion(session);
     const chosen = chooseCommand(scanned);
     if (chosen === undefined) return showHelp(session, scanned, options);
-    const args = toParsedArgs(chosen.command.args, chosen.places);
+    const globals = await toGlobalFlags(scanned.globals, resolvePath);
+    const args = await toParsedArgs(chosen.command.args, chosen.places);
     session = openSession(session.system, globals, options.signals, {
       access: chosen.command.access,
       daemon: chosen.command.daemon === true,

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
-import { isatty } from "node:tty";
+import { isTerminal } from "./is-terminal.ts";
 import { normalizePath } from "../core/paths.ts";
 
 export interface Environment {
@@ -35,9 +35,9 @@ export function readEnvironment(): Environment {
     user: process.env["SUDO_USER"] ?? userName(uid),
     pid: process.pid,
     executable: process.execPath,
-    stdoutIsTerminal: isatty(1),
-    stderrIsTerminal: isatty(2),
-    stdinIsTerminal: isatty(0),
+    stdoutIsTerminal: isTerminal(1),
+    stderrIsTerminal: isTerminal(2),
+    stdinIsTerminal: isTerminal(0),
   };
 }
 

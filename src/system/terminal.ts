@@ -2,7 +2,6 @@
 // a question to a person. Nothing else in the agent writes to file descriptors 1 and 2.
 
 import { writeSync } from "node:fs";
-import { isatty } from "node:tty";
 import { isErrno } from "./errno.ts";
 
 const retryWaitMs = 5;
@@ -26,11 +25,6 @@ export function writeStream(fd: 1 | 2, content: string | Uint8Array): boolean {
     }
   }
   return true;
-}
-
-/** Whether a person looks at this stream. */
-export function isTerminal(fd: 0 | 1 | 2): boolean {
-  return isatty(fd);
 }
 
 /** Columns of the terminal behind stderr; 80 where it does not say. */

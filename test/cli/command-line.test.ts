@@ -9,14 +9,14 @@ import { fixtureMap } from "../support/fixture-cli.ts";
 
 async function parse(...argv: string[]) {
   const scanned = await scanCommandLine(fixtureMap, argv);
-  const globals = toGlobalFlags(scanned.globals, (path) => `/cwd/${path}`);
+  const globals = await toGlobalFlags(scanned.globals, (path) => `/cwd/${path}`);
   if (scanned.command === undefined) throw new Error("no command");
   const verbs = Object.keys(scanned.group.commands);
   const places = placeArguments(scanned.command.args, scanned.own, verbs);
   return {
     words: scanned.words,
     globals,
-    args: { ...toParsedArgs(scanned.command.args, places) } as Record<string, unknown>,
+    args: { ...(await toParsedArgs(scanned.command.args, places)) } as Record<string, unknown>,
   };
 }
 
