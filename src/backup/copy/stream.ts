@@ -1,0 +1,202 @@
+// Passes a large file through a ring of buffers: reading ahead and writing behind on the I/O threads while this
+// thread hashes (shared/performance.md: 0.2 of `rsync; sync; sha256sum`). Chunks of 16 MiB lie in one piece, as XXH3
+// needs; holes are neither read nor written.
+
+import { type OpenedFile, readFullyAt, writeFullyAt } from "../../system/raw-file.ts";
+import { chunkSizeBytes } from "../format/index.ts";
+import type { FileHashes } from "./hashes.ts";
+
+export const sliceBytes = 4 * 1024 * 1024;
+const slicesPerChunk = chunkSizeBytes / sliceBytes;
+
+/** What O_DIRECT wants offsets and lengths to be multiples of. */
+export const alignmentBytes = 4096;
+
+/** The file got shorter while it was read. */
+export class SourceChanged extends Error {}
+
+/** The file is not the candidate after all, beyond its first chunk: copy it from the start. */
+export class CandidateDiffers extends Error {}
+
+export interface StreamOptions {
+  readonly source: OpenedFile;
+  readonly sizeBytes: number;
+  /** Where there is data, ascending, aligned; nothing else is read or written. */
+  readonly ranges: readonly (readonly [number, number])[];
+  /** A multiple of a chunk, aligned to a page. */
+  readonly ring: Uint8Array;
+  readonly hashes: FileHashes;
+  /** Opens the target at the first write. */
+  readonly openTarget: () => OpenedFile;
+  /** Write nothing: the target shares the source's blocks already. */
+  readonly readOnly: boolean;
+  /** Hashes of a stored file to compare with before anything is written. */
+  readonly candidate?: readonly string[] | undefined;
+}
+
+/** @returns whether anything was written (no: it is the candidate's content, as far as XXH3 tells) */
+export async function streamFile(options: StreamOptions): Promise<boolean> {
+  const stream = new Stream(options);
+  try {
+    return await stream.run();
+  } finally {
+    await stream.settle(); // no buffer may be in flight when the ring is used again
+  }
+}
+
+class Stream {
+  readonly #options: StreamOptions;
+  readonly #slots: number;
+  readonly #slices: number;
+  readonly #reads: (Promise<number> | undefined)[];
+  readonly #writes: Promise<void>[];
+  #issued = 0;
+  #hashedChunks = 0;
+  #comparing: boolean;
+  #target: OpenedFile | undefined;
+  #failure: unknown;
+
+  constructor(options: StreamOptions) {
+    this.#options = options;
+    this.#slots = options.ring.length / sliceBytes;
+    this.#slices = Math.ceil(options.sizeBytes / sliceBytes);
+    this.#reads = [];
+    this.#writes = [];
+    this.#comparing = options.candidate !== undefined;
+  }
+
+  async run(): Promise<boolean> {
+    const { hashes, readOnly, sizeBytes } = this.#options;
+    for (let slice = 0; slice < this.#slices; slice += 1) {
+      this.#readAhead();
+      const count = (await this.#reads[slice % this.#slots]) ?? 0;
+      if (this.#failure !== undefined) throw this.#failure;
+      const want = Math.min(sliceBytes, sizeBytes - slice * sliceBytes);
+      if (count < want) throw new SourceChanged();
+      if (!readOnly && !this.#comparing) this.#write(slice);
+      hashes.update(this.#slot(slice).subarray(0, want));
+      const isChunkEnd = slice % slicesPerChunk === slicesPerChunk - 1;
+      if (isChunkEnd || slice === this.#slices - 1) this.#endChunk(slice);
+    }
+    await Promise.all(this.#writes);
+    if (this.#failure !== undefined) throw this.#failure;
+    return !this.#comparing && !readOnly;
+  }
+
+  async settle(): Promise<void> {
+    await Promise.allSettled([...this.#reads, ...this.#writes]);
+  }
+
+  #slot(slice: number): Uint8Array {
+    const start = (slice % this.#slots) * sliceBytes;
+    return this.#options.ring.subarray(start, start + sliceBytes);
+  }
+
+  /** Issues every read whose place in the ring is free: its former chunk is hashed; its write is waited for. */
+  #readAhead(): void {
+    const end = Math.min(this.#slices, this.#hashedChunks * slicesPerChunk + this.#slots);
+    for (; this.#issued < end; this.#issued += 1) {
+      const read = this.#read(this.#issued);
+      read.catch(() => {}); // looked at when its turn comes, or by settle
+      this.#reads[this.#issued % this.#slots] = read;
+    }
+  }
+
+  async #read(slice: number): Promise<number> {
+    await this.#writes[slice % this.#slots];
+    const { source, sizeBytes } = this.#options;
+    const start = slice * sliceBytes;
+    const want = Math.min(sliceBytes, sizeBytes - start);
+    const buffer = this.#slot(slice);
+    if (this.#dataWithin(start, start + want).length === 0) {
+      buffer.fill(0, 0, want);
+      return want;
+    }
+    return readFullyAt(source.fd, source.direct ? buffer : buffer.subarray(0, want), start);
+  }
+
+  #write(slice: number): void {
+    this.#target ??= this.#options.openTarget();
+    const write = this.#writeSlice(this.#target, slice).catch((thrown: unknown) => {
+      this.#failure ??= thrown;
+    });
+    this.#writes[slice % this.#slots] = write;
+  }
+
+  async #writeSlice(target: OpenedFile, slice: number): Promise<void> {
+    const { sizeBytes } = this.#options;
+    const start = slice * sliceBytes;
+    const end = Math.min(start + sliceBytes, sizeBytes);
+    const buffer = this.#slot(slice);
+    const padded = Math.ceil(end / alignmentBytes) * alignmentBytes;
+    if (target.direct && padded > end) buffer.fill(0, end - start, padded - start);
+    for (const [from, to] of this.#dataWithin(start, end)) {
+      const stop = target.direct ? Math.ceil(to / alignmentBytes) * alignmentBytes : to;
+      await writeFullyAt(target.fd, buffer.subarray(from - start, stop - start), from);
+    }
+  }
+
+  #endChunk(slice: number): void {
+    const { hashes, ring, sizeBytes, candidate } = this.#options;
+    const chunk = this.#hashedChunks;
+    const start = ((chunk * slicesPerChunk) % this.#slots) * sliceBytes;
+    const length = Math.min(chunkSizeBytes, sizeBytes - chunk * chunkSizeBytes);
+    hashes.addChunk(ring.subarray(start, start + length));
+    if (this.#comparing && hashes.chunks[chunk] !== candidate?.[chunk]) {
+      if (chunk > 0) throw new CandidateDiffers();
+      this.#comparing = false;
+      for (let at = 0; at <= slice; at += 1) this.#write(at);
+    }
+    this.#hashedChunks += 1;
+  }
+
+  /** The data ranges within [start, end), by binary search. */
+  #dataWithin(start: number, end: number): [number, number][] {
+    const { ranges } = this.#options;
+    let low = 0;
+    let high = ranges.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((ranges[middle]?.[1] ?? 0) <= start) low = middle + 1;
+      else high = middle;
+    }
+    const found: [number, number][] = [];
+    for (let at = low; at < ranges.length; at += 1) {
+      const [from, to] = ranges[at] ?? [0, 0];
+      if (from >= end) break;
+      found.push([Math.max(from, start), Math.min(to, end)]);
+    }
+    return found;
+  }
+}
+
+/** Widens ranges to whole blocks and joins those that touch. */
+export function alignRanges(
+  ranges: readonly (readonly [number, number])[],
+  sizeBytes: number,
+): [number, number][] {
+  const aligned: [number, number][] = [];
+  for (const [start, end] of ranges) {
+    const from = Math.floor(start / alignmentBytes) * alignmentBytes;
+    const to = Math.min(Math.ceil(end / alignmentBytes) * alignmentBytes, sizeBytes);
+    const last = aligned.at(-1);
+    if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], to);
+    else aligned.push([from, to]);
+  }
+  return aligned;
+}
+
+/** What lies between the ranges. */
+export function holesBetween(
+  ranges: readonly (readonly [number, number])[],
+  sizeBytes: number,
+): [number, number][] {
+  const holes: [number, number][] = [];
+  let at = 0;
+  for (const [start, end] of ranges) {
+    if (start > at) holes.push([at, start]);
+    at = end;
+  }
+  if (at < sizeBytes) holes.push([at, sizeBytes]);
+  return holes;
+}
