@@ -1,5 +1,4 @@
-// The thread that copies: takes batches of files and answers with their hashes. Batches wait for one another, as all
-// use the same memory.
+// The thread that copies: takes batches of files, one after another, and answers with their hashes.
 
 import { syncFileSystem } from "../system/native.ts";
 import { closeFile, openDirectory } from "../system/raw-file.ts";
@@ -8,7 +7,6 @@ import { type CopyMemory, copyFile, packRingBytes } from "./copy/copy-file.ts";
 import type { CopyResult, WorkerAnswer, WorkerJob } from "./copy/job.ts";
 
 let ring = new Uint8Array(0);
-let last: Promise<unknown> = Promise.resolve();
 
 function memoryOf(ringBytes: number, packLock: SharedArrayBuffer): CopyMemory {
   if (ring.length !== ringBytes) ring = new Uint8Array(new ArrayBuffer(ringBytes));
@@ -44,8 +42,4 @@ async function handle(job: WorkerJob): Promise<WorkerAnswer> {
   return results;
 }
 
-answerJobs<WorkerJob, WorkerAnswer>((job) => {
-  const turn = last.then(() => handle(job));
-  last = turn.catch(() => {});
-  return turn;
-});
+answerJobs<WorkerJob, WorkerAnswer>(handle);

@@ -228,10 +228,15 @@ interface Ranges {
   readonly holes: readonly (readonly [number, number])[] | undefined;
 }
 
+/** Holes cost nothing as they are: such a file is stored plain. */
+function isSparse(stat: ExactStat): boolean {
+  return stat.sizeBytes > alignmentBytes && stat.storedBytes < stat.sizeBytes;
+}
+
 function smallRanges(attempt: Attempt): Ranges {
   const { before, source } = attempt;
   const size = before.sizeBytes;
-  if (before.storedBytes >= size || size <= alignmentBytes) {
+  if (!isSparse(before)) {
     return { data: size === 0 ? [] : [[0, size]], holes: undefined };
   }
   return rangesOf(source.fd, size);
@@ -245,6 +250,7 @@ function rangesOf(fd: number, size: number): Ranges {
 
 function storeSmallPacked(attempt: Attempt, content: Uint8Array): PackedContent | undefined {
   const { job, created } = attempt;
+  if (isSparse(attempt.before)) return undefined;
   const packed = packWhole(content, job);
   const { pack } = job;
   if (packed === undefined || pack === undefined) return undefined;
@@ -258,7 +264,7 @@ function storeSmallPacked(attempt: Attempt, content: Uint8Array): PackedContent 
 async function storeLarge(attempt: Attempt): Promise<Stored> {
   const { job, source, before, memory } = attempt;
   const size = before.sizeBytes;
-  const isPackable = attempt.candidate === undefined && job.pack !== undefined;
+  const isPackable = attempt.candidate === undefined && job.pack !== undefined && !isSparse(before);
   if (isPackable && isSampleWorthwhile(source, job, size, memory.ring)) {
     const packed = await storeLargePacked(attempt);
     if (packed !== undefined) return packed;

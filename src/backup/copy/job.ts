@@ -36,6 +36,8 @@ export interface CopyJob {
   readonly candidate?: { readonly sha256: string; readonly xxh3: readonly string[] } | undefined;
   readonly pack?: PackRequest | undefined;
   readonly digests: readonly ExtraAlgorithm[];
+  /** How fast a large file may be read; 0: as fast as it goes. */
+  readonly bytesPerSecond: number;
 }
 
 export interface CopiedContent {

@@ -1,0 +1,311 @@
+// Makes a snapshot: look (places, parent, survey), build in `<id>.partial`, flush, commit. What fails before the
+// commit leaves a partial that the next run goes on with; what has its final name is complete.
+
+import { CitadelError, formatTime, joinPath, type AbsolutePath } from "../../core/index.ts";
+import { fromErrno, isErrno, makeDirectories, type System } from "../../system/index.ts";
+import { openWorkerPool } from "../../system/worker-pool.ts";
+import type { WorkerAnswer, WorkerJob } from "../copy/job.ts";
+import {
+  areaDirectories,
+  chunkSizeBytes,
+  formatSnapshotId,
+  formatVersion,
+  slugOf,
+  type SnapshotRecord,
+} from "../format/index.ts";
+import { type FoundSnapshot, listSnapshots } from "../repository.ts";
+import { SnapshotBuilder } from "./builder.ts";
+import { OwnerNames } from "./entry.ts";
+import {
+  commitSnapshot,
+  finishDirectories,
+  removeLeftovers,
+  tagSnapshot,
+  updateLatest,
+} from "./finish.ts";
+import type { CreateOptions, CreateProgress, CreateReport } from "./options.ts";
+import type { WrittenLists } from "./ordered-output.ts";
+import { chooseParent, type Parent } from "./parent.ts";
+import { openPartial } from "./partial.ts";
+import {
+  checkPlaces,
+  checkShrink,
+  checkSpace,
+  sourceIdentity,
+  surveySource,
+  type Survey,
+} from "./source.ts";
+
+export interface CreateDeps {
+  readonly system: System;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: CreateProgress) => void;
+}
+
+/** Everything that was found out before the first write. */
+interface Prepared {
+  readonly areaDirectory: AbsolutePath;
+  readonly identity: string;
+  readonly parent: Parent | undefined;
+  readonly survey: Survey;
+  readonly isShrunk: boolean;
+  readonly warnings: string[];
+}
+
+/**
+ * Makes a complete snapshot of a source.
+ * @throws kinds `not-mounted`, `no-space` (exit 7), `conflict` SOURCE_SHRUNK (6), `usage` BACKUP_NESTED, `io`,
+ *   `cancelled`; the partial stays for the next run
+ */
+export async function createSnapshot(
+  options: CreateOptions,
+  deps: CreateDeps,
+): Promise<CreateReport> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await createOnce(options, deps, attempt < options.attempts);
+    } catch (thrown) {
+      const error = isErrno(thrown) ? fromErrno(thrown, "write", options.repositoryPath) : thrown;
+      if (attempt >= options.attempts || !isWorthRetrying(error)) throw error;
+      deps.system.logger.log("warn", `backup failed, trying again: ${String(error)}`, { attempt });
+      await deps.system.clock.sleep(options.retryDelayMs, deps.signal);
+      deps.signal.throwIfAborted();
+    }
+  }
+}
+
+/** Exit 75, or an I/O error: the next run may get through, and goes on where this one ended. */
+function isWorthRetrying(thrown: unknown): boolean {
+  if (!(thrown instanceof CitadelError)) return false;
+  return thrown.kind === "unavailable" || thrown.kind === "rate-limited" || thrown.errno === "EIO";
+}
+
+async function createOnce(
+  options: CreateOptions,
+  deps: CreateDeps,
+  mayRetry: boolean,
+): Promise<CreateReport> {
+  const { system, signal } = deps;
+  const startedMonotonic = system.clock.monotonicMs();
+  const prepared = await prepare(options, deps);
+  const startedMs = system.clock.nowMs();
+  const random = crypto.getRandomValues(new Uint16Array(1))[0] ?? 0;
+  const id = formatSnapshotId(startedMs, slugOf(options.sourcePath), options.type, random);
+  const { areaDirectory, identity } = prepared;
+  using partial = openPartial(
+    areaDirectory,
+    id,
+    {
+      sourceIdentity: identity,
+      source: options.sourcePath,
+      type: options.type,
+      compression: options.compression?.method ?? "none",
+      checksums: options.extraChecksums.join(","),
+    },
+    system,
+  );
+  const workers = workerCount(options.jobs);
+  using pool = openWorkerPool<WorkerJob, WorkerAnswer>("backup/copy.worker.ts", workers);
+  const builder = new SnapshotBuilder({
+    options,
+    system,
+    partial,
+    parent: prepared.parent,
+    names: new OwnerNames(system),
+    survey: prepared.survey,
+    ringBytes: ringBytesFor(workers),
+    signal,
+    onProgress: deps.onProgress,
+    warn: (text) => prepared.warnings.push(text),
+  });
+  let lists: WrittenLists;
+  try {
+    await untilAborted(
+      pool.runAll(builder.jobs(), (answer) => builder.onAnswer(answer), signal),
+      signal,
+    );
+    if (mayRetry && builder.skips.deviceErrors > 0) throw deviceError(options, builder);
+    lists = builder.close();
+    finishDirectories(partial.directory, system.environment.isRoot);
+    if (partial.isResumed) removeLeftovers(partial);
+    deps.onProgress({ activity: "flushing" });
+    await pool.runAll([{ kind: "flush", path: partial.directory }], () => {});
+  } finally {
+    builder.abandon();
+    partial.flushJournal();
+  }
+  partial[Symbol.dispose]();
+  const record = toRecord(id, startedMs, options, deps, prepared, builder, lists);
+  signal.throwIfAborted();
+  const directory = commitSnapshot(partial.directory, areaDirectory, record);
+  if (options.updateLatest) {
+    const warning = updateLatest(areaDirectory, id);
+    if (warning !== undefined) prepared.warnings.push(warning);
+  }
+  tagSnapshot(areaDirectory, id, options.tags);
+  const durationS = (system.clock.monotonicMs() - startedMonotonic) / 1000;
+  return toReport(record, directory, builder, prepared, durationS);
+}
+
+async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepared> {
+  const { system, signal } = deps;
+  const warnings = checkPlaces(options, system);
+  const areaDirectory = joinPath(options.repositoryPath, areaDirectories[options.area]);
+  const identity = sourceIdentity(options.sourcePath, system);
+  const snapshots = listSnapshots(options.repositoryPath);
+  const parent =
+    options.type === "incremental"
+      ? chooseParent(snapshots, identity, options.area, (text) => warnings.push(text))
+      : undefined;
+  deps.onProgress({ activity: "looking" });
+  const survey = await surveySource(options, system, signal);
+  const previous = parent?.record ?? previousOf(snapshots, options, system);
+  const isShrunk = checkShrink(survey, previous, options);
+  makeDirectories(areaDirectory, 0o755);
+  checkSpace(neededBytes(survey, parent), survey.entries, options);
+  return { areaDirectory, identity, parent, survey, isShrunk, warnings };
+}
+
+/**
+ * The last snapshot of this path, whatever disk it was of then: an unmounted disk is another source by its identity,
+ * and must not pass for a new one.
+ */
+function previousOf(
+  snapshots: readonly FoundSnapshot[],
+  options: CreateOptions,
+  system: System,
+): SnapshotRecord | undefined {
+  const { hostname } = system.environment;
+  return snapshots.findLast(
+    ({ record }) =>
+      record?.source === options.sourcePath &&
+      record.host === hostname &&
+      record.area === options.area &&
+      !record.shrunk,
+  )?.record;
+}
+
+/**
+ * What will have to be stored, as far as a survey tells: against a parent the growth and no less than a hundredth.
+ * Running out nevertheless ends cleanly.
+ */
+function neededBytes(survey: Survey, parent: Parent | undefined): number {
+  if (parent === undefined) return survey.storedBytes;
+  const { bytes } = parent.record.counts;
+  return Math.max(survey.bytes - bytes, Math.ceil(survey.storedBytes / 100));
+}
+
+/** Threads that read, hash and write; more than four gain nothing that a disk could take. */
+function workerCount(jobs: number): number {
+  return Math.max(1, Math.min(jobs, Math.max(2, navigator.hardwareConcurrency), 4));
+}
+
+/** All rings together stay at 64 MiB: memory is bounded whatever the number of jobs. */
+function ringBytesFor(workers: number): number {
+  return workers <= 2 ? 2 * chunkSizeBytes : chunkSizeBytes;
+}
+
+/** The work, or the reason of the signal as soon as it aborts: a worker in the middle of a file is not waited for. */
+async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason as Error);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    work.catch(() => {});
+  }
+}
+
+function deviceError(options: CreateOptions, builder: SnapshotBuilder): CitadelError {
+  return new CitadelError({
+    kind: "io",
+    code: "IO_ERROR",
+    errno: "EIO",
+    message: `${builder.skips.deviceErrors} files of ${options.sourcePath} could not be read: Input/output error (EIO)`,
+    path: options.sourcePath,
+    hint: "the device reports a failure: see `dmesg` and `smartctl -a`",
+  });
+}
+
+function toRecord(
+  id: string,
+  startedMs: number,
+  options: CreateOptions,
+  deps: CreateDeps,
+  prepared: Prepared,
+  builder: SnapshotBuilder,
+  lists: WrittenLists,
+): SnapshotRecord {
+  const { totals, counts, skips } = builder;
+  return {
+    format: formatVersion,
+    id,
+    host: deps.system.environment.hostname,
+    source: options.sourcePath,
+    source_identity: prepared.identity,
+    type: options.type,
+    area: options.area,
+    tags: options.tags,
+    parent: prepared.parent?.record.id ?? null,
+    started: formatTime(startedMs),
+    finished: formatTime(deps.system.clock.nowMs()),
+    counts: {
+      entries: totals.entries,
+      files: totals.files,
+      directories: totals.directories,
+      symlinks: totals.symlinks,
+      others: totals.others,
+      bytes: totals.bytes,
+      new_bytes: counts.copiedBytes,
+      stored_bytes: totals.storedBytes,
+      linked_files: counts.linkedFiles,
+      packed_files: totals.packedFiles,
+      skipped: skips.total,
+      outside_links: counts.outsideLinks,
+    },
+    skipped: skips.listed,
+    shrunk: prepared.isShrunk,
+    plain: totals.packedFiles === 0,
+    compression: options.compression?.method ?? null,
+    chunk_size: chunkSizeBytes,
+    checksums: ["sha256", ...options.extraChecksums],
+    manifest_sha256: lists.manifestSha256,
+    manifest_bytes: lists.manifestBytes,
+    sums_sha256: lists.sums,
+    settings: options.settings,
+    tool: options.tool,
+  };
+}
+
+function toReport(
+  record: SnapshotRecord,
+  directory: AbsolutePath,
+  builder: SnapshotBuilder,
+  prepared: Prepared,
+  durationS: number,
+): CreateReport {
+  const { counts } = record;
+  return {
+    snapshot: record.id,
+    directory,
+    type: record.type,
+    parent: record.parent,
+    files: counts.files,
+    entries: counts.entries,
+    bytes: counts.bytes,
+    copied_bytes: counts.new_bytes,
+    copied_files: builder.counts.copiedFiles,
+    stored_bytes: counts.stored_bytes,
+    linked_files: counts.linked_files,
+    resumed_files: builder.counts.resumedFiles,
+    packed_files: counts.packed_files,
+    skipped: record.skipped,
+    skipped_total: counts.skipped,
+    outside_links: counts.outside_links,
+    duration_s: durationS,
+    bytes_per_s: durationS > 0 ? counts.new_bytes / durationS : 0,
+    warnings: prepared.warnings,
+  };
+}

@@ -1,0 +1,118 @@
+// The end of a snapshot: attributes of the directories, leftovers of a killed run removed, everything flushed, then
+// snapshot.json and the rename that makes it complete, then the links that point to it.
+
+import { joinPath, type AbsolutePath } from "../../core/index.ts";
+import {
+  lstat,
+  readlink,
+  syncDirectory,
+  temporaryName,
+  writeFileAtomic,
+} from "../../system/index.ts";
+import {
+  makeDirectory,
+  makeSymlink,
+  removeFile,
+  removeTree,
+  renamePath,
+  setMode,
+  setOwner,
+} from "../../system/raw-file.ts";
+import { setMtime, setXattr } from "../../system/native.ts";
+import { readBlocks } from "../../system/stored-files.ts";
+import { walkTree } from "../../system/tree-walk.ts";
+import {
+  type SnapshotRecord,
+  formatSnapshotJson,
+  manifestName,
+  parseManifestLine,
+  snapshotJsonName,
+  splitLines,
+} from "../format/index.ts";
+import { type Partial, journalName, ownerName, toLatin1 } from "./partial.ts";
+
+/** Gives the directories their owner, attributes, mode and time, after everything in them is there. */
+export function finishDirectories(directory: AbsolutePath, isRoot: boolean): void {
+  const data = toLatin1(joinPath(directory, "data"));
+  const closed: [string, number][] = [];
+  let line = 0;
+  for (const text of splitLines(readBlocks(joinPath(directory, manifestName)))) {
+    line += 1;
+    if (!text.includes('"type":"directory"')) continue;
+    const entry = parseManifestLine(text, line);
+    if (entry.type !== "directory") continue;
+    const path = entry.path === "." ? data : `${data}/${entry.path}`;
+    setOwner(path, entry.uid, entry.gid);
+    for (const [name, value] of entry.xattrs ?? []) setXattr(path, name, value);
+    // Without privilege a directory that we may not enter would shut us out of what lies below it: those come last.
+    if (isRoot || (entry.mode & 0o300) === 0o300) setMode(path, entry.mode);
+    else closed.push([path, entry.mode]);
+    setMtime(path, entry.mtimeNs);
+  }
+  for (const [path, mode] of closed.reverse()) setMode(path, mode);
+}
+
+/** Removes what a killed run stored and this one did not take over. */
+export function removeLeftovers(partial: Partial): void {
+  for (const part of ["data", "packed"]) {
+    const root = joinPath(partial.directory, part);
+    if (lstat(root) === undefined) continue;
+    const isNeeded = new Set<string>(["."]);
+    for (const { path, stat } of walkTree(toLatin1(root), { crossFileSystems: true })) {
+      const isDirectory = (stat.mode & 0o170000) === 0o040000;
+      if (part === "packed" && isDirectory) continue;
+      if (isNeeded.has(path) || partial.scratch.isKept(`${part}/${path}`)) continue;
+      removeTree(`${toLatin1(root)}/${path}`);
+    }
+  }
+}
+
+/**
+ * Writes snapshot.json and gives the snapshot its final name: from here on it is complete.
+ * @param partialDirectory everything else in it is flushed already
+ */
+export function commitSnapshot(
+  partialDirectory: AbsolutePath,
+  parent: AbsolutePath,
+  record: SnapshotRecord,
+): AbsolutePath {
+  const json = joinPath(partialDirectory, snapshotJsonName);
+  writeFileAtomic(json, formatSnapshotJson(record), { mode: 0o600 });
+  const directory = joinPath(parent, record.id);
+  renamePath(toLatin1(partialDirectory), toLatin1(directory));
+  syncDirectory(parent);
+  removeFile(toLatin1(joinPath(directory, journalName)));
+  removeFile(toLatin1(joinPath(directory, ownerName)));
+  return directory;
+}
+
+/** Points `latest` of an area to a snapshot, in one step; something else of that name is left alone. */
+export function updateLatest(parent: AbsolutePath, id: string): string | undefined {
+  const path = joinPath(parent, "latest");
+  const found = lstat(path);
+  if (found !== undefined && found.type !== "link") return `${path} is not a link: left as it is`;
+  if (found !== undefined && readlink(path) === id) return undefined;
+  replaceLink(parent, "latest", id);
+  return undefined;
+}
+
+/** Puts `daily/<id>` and the like beside the snapshot: retention keeps it for that reason. */
+export function tagSnapshot(parent: AbsolutePath, id: string, tags: readonly string[]): void {
+  for (const tag of tags) {
+    const directory = joinPath(parent, tag);
+    if (makeDirectory(toLatin1(directory), 0o755)) syncDirectory(parent);
+    replaceLink(directory, id, `../${id}`);
+  }
+}
+
+function replaceLink(directory: AbsolutePath, name: string, target: string): void {
+  const temporary = toLatin1(joinPath(directory, temporaryName()));
+  makeSymlink(target, temporary);
+  try {
+    renamePath(temporary, toLatin1(joinPath(directory, name)));
+  } catch (thrown) {
+    removeFile(temporary);
+    throw thrown;
+  }
+  syncDirectory(directory);
+}

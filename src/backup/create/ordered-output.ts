@@ -1,0 +1,207 @@
+// Puts entries that are finished in any order into the manifest in the order of the walk, and with them the lines of
+// the checksum lists and the counts. What waits is bounded: the walk stops while the first of it is long in coming.
+
+import type { AbsolutePath } from "../../core/index.ts";
+import { joinPath } from "../../core/index.ts";
+import { SequentialWriter } from "../../system/raw-file.ts";
+import {
+  type BytePath,
+  type ExtraAlgorithm,
+  type FileEntry,
+  type ManifestEntry,
+  formatManifestLine,
+  formatSumsLine,
+  manifestName,
+  packExtensions,
+  packedSumsName,
+  sumsName,
+  sumsNameOf,
+} from "../format/index.ts";
+import { toLatin1 } from "./partial.ts";
+
+/** Entries that may wait for one before them. */
+const maxWaiting = 32_768;
+
+export interface Slot {
+  readonly path: BytePath;
+  state: "pending" | "done" | "skipped";
+  entry: ManifestEntry | undefined;
+  /** The first name of the same inode: this one becomes a link to it when its turn comes. */
+  readonly first?: Slot | undefined;
+}
+
+export interface OutputCounts {
+  entries: number;
+  files: number;
+  directories: number;
+  symlinks: number;
+  others: number;
+  bytes: number;
+  storedBytes: number;
+  packedFiles: number;
+}
+
+export interface WrittenLists {
+  readonly manifestSha256: string;
+  readonly manifestBytes: number;
+  /** By file name. */
+  readonly sums: Readonly<Record<string, string>>;
+}
+
+type LinkLate = (slot: Slot, first: FileEntry | undefined) => FileEntry | undefined;
+
+class HashedFile {
+  readonly #hasher = new Bun.CryptoHasher("sha256");
+  readonly #writer: SequentialWriter;
+
+  constructor(path: AbsolutePath) {
+    this.#writer = new SequentialWriter(toLatin1(path), false, (block) => {
+      this.#hasher.update(block as Buffer<ArrayBuffer>);
+    });
+  }
+
+  write(text: string): void {
+    this.#writer.write(text);
+  }
+
+  close(): { sha256: string; sizeBytes: number } {
+    this.#writer.close(true);
+    return { sha256: this.#hasher.digest("hex"), sizeBytes: this.#writer.sizeBytes };
+  }
+
+  abandon(): void {
+    this.#writer.abandon();
+  }
+}
+
+export class OrderedOutput {
+  readonly counts: OutputCounts = {
+    entries: 0,
+    files: 0,
+    directories: 0,
+    symlinks: 0,
+    others: 0,
+    bytes: 0,
+    storedBytes: 0,
+    packedFiles: 0,
+  };
+  readonly #directory: AbsolutePath;
+  readonly #manifest: HashedFile;
+  readonly #lists = new Map<string, HashedFile>();
+  readonly #algorithms: readonly ExtraAlgorithm[];
+  readonly #linkLate: LinkLate;
+  readonly #onWritten: (entry: ManifestEntry) => void;
+  #waiting: Slot[] = [];
+  #head = 0;
+  #isClosed = false;
+
+  /**
+   * @param linkLate makes the further name of a hard-linked file (`first`: undefined if that was skipped), or says by
+   *   undefined that it cannot
+   * @param onWritten sees each entry that is in the manifest
+   */
+  constructor(
+    directory: AbsolutePath,
+    algorithms: readonly ExtraAlgorithm[],
+    linkLate: LinkLate,
+    onWritten: (entry: ManifestEntry) => void,
+  ) {
+    this.#directory = directory;
+    this.#algorithms = algorithms;
+    this.#linkLate = linkLate;
+    this.#onWritten = onWritten;
+    this.#manifest = new HashedFile(joinPath(directory, manifestName));
+    this.#list(sumsName);
+    for (const algorithm of algorithms) this.#list(sumsNameOf(algorithm));
+  }
+
+  get isFull(): boolean {
+    return this.#waiting.length - this.#head >= maxWaiting;
+  }
+
+  /** Takes the next entry of the walk. */
+  push(slot: Slot): void {
+    this.#waiting.push(slot);
+    if (slot.state !== "pending" || slot.first !== undefined) this.settle();
+  }
+
+  /** Writes what is finished, up to the first entry that is not. */
+  settle(): void {
+    for (; this.#head < this.#waiting.length; this.#head += 1) {
+      const slot = this.#waiting[this.#head];
+      if (slot === undefined) break;
+      if (slot.first !== undefined && slot.state === "pending") this.#settleLink(slot, slot.first);
+      if (slot.state === "pending") break;
+      if (slot.state === "done" && slot.entry !== undefined) this.#write(slot.entry);
+    }
+    if (this.#head === this.#waiting.length) this.#waiting = [];
+    else if (this.#head >= 1024) this.#waiting = this.#waiting.slice(this.#head);
+    else return;
+    this.#head = 0;
+  }
+
+  #settleLink(slot: Slot, first: Slot): void {
+    const isThere = first.state === "done" && first.entry?.type === "file";
+    slot.entry = this.#linkLate(slot, isThere ? (first.entry as FileEntry) : undefined);
+    slot.state = slot.entry === undefined ? "skipped" : "done";
+  }
+
+  #write(entry: ManifestEntry): void {
+    this.#manifest.write(toLatin1(formatManifestLine(entry)));
+    const { counts } = this;
+    counts.entries += 1;
+    if (entry.type === "file") this.#writeFile(entry);
+    else if (entry.type === "directory") counts.directories += 1;
+    else if (entry.type === "symlink") counts.symlinks += 1;
+    else counts.others += 1;
+    this.#onWritten(entry);
+  }
+
+  #writeFile(entry: FileEntry): void {
+    const { counts } = this;
+    counts.files += 1;
+    const isFirst = entry.hardlink === undefined;
+    if (isFirst) counts.bytes += entry.size;
+    if (entry.packed !== undefined) {
+      counts.packedFiles += 1;
+      if (isFirst) counts.storedBytes += entry.packed.size;
+      const name = `${entry.path}${packExtensions[entry.packed.method]}` as BytePath;
+      this.#list(packedSumsName).write(formatSumsLine(entry.packed.sha256, name));
+      return;
+    }
+    if (isFirst) counts.storedBytes += entry.size;
+    this.#list(sumsName).write(formatSumsLine(entry.sha256, entry.path));
+    for (const algorithm of this.#algorithms) {
+      const digest = entry.digests?.[algorithm];
+      if (digest !== undefined) {
+        this.#list(sumsNameOf(algorithm)).write(formatSumsLine(digest, entry.path));
+      }
+    }
+  }
+
+  #list(name: string): HashedFile {
+    let list = this.#lists.get(name);
+    if (list === undefined) {
+      list = new HashedFile(joinPath(this.#directory, name));
+      this.#lists.set(name, list);
+    }
+    return list;
+  }
+
+  /** Flushes everything to the disk. Only when nothing waits. */
+  close(): WrittenLists {
+    this.#isClosed = true;
+    const manifest = this.#manifest.close();
+    const sums: Record<string, string> = {};
+    for (const [name, list] of this.#lists) sums[name] = list.close().sha256;
+    return { manifestSha256: manifest.sha256, manifestBytes: manifest.sizeBytes, sums };
+  }
+
+  /** Lets go of the files after a failure. */
+  abandon(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#manifest.abandon();
+    for (const list of this.#lists.values()) list.abandon();
+  }
+}

@@ -1,0 +1,212 @@
+// `<id>.partial`: the directory in which a snapshot is built, who holds it, and the journal of what was copied, from
+// which the next run goes on after a kill.
+
+import { CitadelError, joinPath, type AbsolutePath } from "../../core/index.ts";
+import { readText, writeFileAtomic, type System } from "../../system/index.ts";
+import { listDirectory, lstat } from "../../system/index.ts";
+import { SequentialWriter, makeDirectory, renamePath } from "../../system/raw-file.ts";
+import { ScratchIndex } from "../../system/scratch-index.ts";
+import { readBlocks } from "../../system/stored-files.ts";
+import {
+  type BytePath,
+  type ManifestEntry,
+  formatManifestLine,
+  fromText,
+  parseManifestLine,
+  parsePartialName,
+  partialSuffix,
+} from "../format/index.ts";
+
+/** Files of the work itself; the first two may remain in a finished snapshot if we die right after its rename. */
+export const journalName = ".journal";
+export const ownerName = ".owner";
+export const scratchName = ".scratch";
+
+/** What a partial must have in common with a run that wants to go on with it. */
+export interface PartialKind {
+  readonly sourceIdentity: string;
+  readonly source: string;
+  readonly type: string;
+  readonly compression: string;
+  readonly checksums: string;
+}
+
+interface Owner {
+  readonly pid: number;
+  /** Start of the process in clock ticks since boot: a pid alone may be another one's by now. */
+  readonly start: string;
+  readonly boot: string;
+}
+
+function bootId(): string {
+  return readText("/proc/sys/kernel/random/boot_id")?.trim() ?? "unknown";
+}
+
+function processStart(pid: number): string | undefined {
+  const text = readText(`/proc/${pid}/stat`);
+  // proc_pid_stat(5): the name in brackets may hold blanks; field 22 is the 20th after it
+  return text?.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+}
+
+/** Whether a living process builds in this directory. */
+export function isPartialHeld(directory: string): boolean {
+  const text = readText(joinPath(directory, ownerName));
+  if (text === undefined) return false;
+  try {
+    const { pid, start, boot } = JSON.parse(text) as Owner;
+    return boot === bootId() && processStart(pid) === start;
+  } catch {
+    return false; // half an owner file: its writer is gone
+  }
+}
+
+function claim(directory: AbsolutePath, pid: number): void {
+  const owner: Owner = { pid, start: processStart(pid) ?? "", boot: bootId() };
+  writeFileAtomic(joinPath(directory, ownerName), `${JSON.stringify(owner)}\n`, { mode: 0o600 });
+}
+
+/**
+ * Finds the newest partial that a killed run left and this one can go on with.
+ * @param parent the directory of the area
+ */
+export function findResumable(parent: AbsolutePath, kind: PartialKind): AbsolutePath | undefined {
+  const names = (listDirectory(parent) ?? []).filter(
+    (name) => parsePartialName(name) !== undefined,
+  );
+  for (const name of names.reverse()) {
+    const directory = joinPath(parent, name);
+    if (lstat(directory)?.type !== "directory" || isPartialHeld(directory)) continue;
+    const header = readHeader(directory);
+    if (header !== undefined && isSameKind(header, kind)) return directory;
+  }
+  return undefined;
+}
+
+function isSameKind(left: PartialKind, right: PartialKind): boolean {
+  const keys = ["sourceIdentity", "source", "type", "compression", "checksums"] as const;
+  return keys.every((key) => left[key] === right[key]);
+}
+
+function readHeader(directory: string): PartialKind | undefined {
+  try {
+    for (const block of readBlocks(joinPath(directory, journalName), 64 * 1024)) {
+      const end = block.indexOf(10);
+      return end === -1 ? undefined : (JSON.parse(block.toString("utf8", 1, end)) as PartialKind);
+    }
+  } catch {
+    // no journal, or none that can be read: nothing to go on with
+  }
+  return undefined;
+}
+
+/** A snapshot under construction. */
+export interface Partial extends Disposable {
+  readonly directory: AbsolutePath;
+  readonly isResumed: boolean;
+  readonly scratch: ScratchIndex;
+  /** Notes a file that was copied. @param isFlushed it survives a power cut as it is */
+  record(entry: ManifestEntry, isFlushed: boolean): void;
+  /** Writes what was noted, so that a kill does not lose it. */
+  flushJournal(): void;
+  /** What a killed run copied for this path, if it can be trusted. */
+  findCopied(path: BytePath): ManifestEntry | undefined;
+}
+
+/**
+ * Makes `<id>.partial`, or takes over one of a killed run under the new id.
+ * @throws kinds of fromErrno; kind `conflict` if the id is taken
+ */
+export function openPartial(
+  parent: AbsolutePath,
+  id: string,
+  kind: PartialKind,
+  system: Pick<System, "environment">,
+): Partial {
+  const directory = joinPath(parent, id + partialSuffix);
+  const found = findResumable(parent, kind);
+  if (found !== undefined) {
+    claim(found, system.environment.pid);
+    renamePath(latin1(found), latin1(directory));
+  } else {
+    if (!makeDirectory(latin1(directory), 0o700)) {
+      throw new CitadelError({
+        kind: "conflict",
+        code: "ALREADY_EXISTS",
+        message: `${directory} exists`,
+        path: directory,
+        hint: "run the command again",
+        retry: "later",
+      });
+    }
+    claim(directory, system.environment.pid);
+  }
+  makeDirectory(latin1(joinPath(directory, "data")), 0o700);
+  const scratch = new ScratchIndex(joinPath(directory, scratchName));
+  if (found !== undefined) loadJournal(directory, scratch);
+  const journal = openJournal(directory, kind);
+  let isClosed = false;
+  return {
+    directory,
+    isResumed: found !== undefined,
+    scratch,
+    record(entry, isFlushed) {
+      journal.write((isFlushed ? "F" : "U") + toLatin1(formatManifestLine(entry)));
+    },
+    flushJournal() {
+      if (!isClosed) journal.flush();
+    },
+    findCopied(path) {
+      if (found === undefined) return undefined;
+      const line = scratch.findLine(path);
+      return line === undefined ? undefined : parseManifestLine(line.text, 0);
+    },
+    [Symbol.dispose]() {
+      if (isClosed) return;
+      isClosed = true;
+      journal.abandon();
+      scratch[Symbol.dispose]();
+    },
+  };
+}
+
+function openJournal(directory: string, kind: PartialKind): SequentialWriter {
+  const journal = new SequentialWriter(latin1(joinPath(directory, journalName)), true);
+  // A new line first: the last one of a killed run may have no end.
+  if (lstat(joinPath(directory, journalName))?.sizeBytes !== 0) journal.write("\n");
+  journal.write(`H${toLatin1(JSON.stringify({ ...kind, boot: bootId() }))}\n`);
+  journal.flush();
+  return journal;
+}
+
+/** Reads what killed runs noted. What was not flushed counts only while the machine has not been restarted. */
+function loadJournal(directory: string, scratch: ScratchIndex): void {
+  const boot = bootId();
+  let isThisBoot = false;
+  for (const line of lenientLines(readBlocks(joinPath(directory, journalName)))) {
+    const text = line.slice(1);
+    if (line.startsWith("H")) isThisBoot = text.includes(`"boot":"${boot}"`);
+    if (!line.startsWith("F") && !(line.startsWith("U") && isThisBoot)) continue;
+    try {
+      scratch.putLine(parseManifestLine(text, 0).path, line.slice(0, 1), text);
+    } catch {
+      // torn by the kill: that file is copied again
+    }
+  }
+}
+
+function* lenientLines(blocks: Iterable<Buffer>): Generator<string> {
+  let rest = "";
+  for (const block of blocks) {
+    const lines = (rest + block.toString("latin1")).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) yield Buffer.from(line, "latin1").toString("utf8");
+  }
+}
+
+/** UTF-8 text as one character per byte, which is what raw paths and writers take. */
+export function toLatin1(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- ASCII is what the class means
+  return /^[\x00-\x7f]*$/.test(text) ? text : fromText(text);
+}
+
+const latin1 = toLatin1;

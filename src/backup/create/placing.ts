@@ -1,0 +1,30 @@
+// Directories and links of the snapshot's tree. What a killed run left under a name, and does not fit, gives way.
+
+import { isErrno } from "../../system/index.ts";
+import { setMtime, statExact } from "../../system/native.ts";
+import { makeDirectory, makeSymlink, removeTree, setOwner } from "../../system/raw-file.ts";
+import { typeOfMode } from "./entry.ts";
+
+/** Makes a directory that only we may enter for now; its own mode comes when everything in it is there. */
+export function placeDirectory(path: string): void {
+  if (makeDirectory(path, 0o700)) return;
+  if (typeOfMode(statExact(path).mode) === "directory") return;
+  removeTree(path);
+  makeDirectory(path, 0o700);
+}
+
+export function placeSymlink(
+  path: string,
+  target: string,
+  attributes: { readonly uid: number; readonly gid: number; readonly mtimeNs: bigint },
+): void {
+  try {
+    makeSymlink(target, path);
+  } catch (thrown) {
+    if (!isErrno(thrown, "EEXIST")) throw thrown;
+    removeTree(path);
+    makeSymlink(target, path);
+  }
+  setOwner(path, attributes.uid, attributes.gid);
+  setMtime(path, attributes.mtimeNs);
+}

@@ -1,0 +1,219 @@
+// What the source is: its identity (by which a parent is chosen), what it holds, and whether it may be backed up to
+// where it shall go. All of it is looked at before anything is written.
+
+import { CitadelError, formatBytes, isWithin, type AbsolutePath } from "../../core/index.ts";
+import {
+  fileSystemUsage,
+  listDirectory,
+  mountOf,
+  readMounts,
+  realpath,
+  stat,
+  type Mount,
+  type System,
+} from "../../system/index.ts";
+import { readlink } from "../../system/index.ts";
+import { walkTree } from "../../system/tree-walk.ts";
+import type { SnapshotRecord } from "../format/index.ts";
+import type { CreateOptions } from "./options.ts";
+
+const typeMask = 0o170000;
+const regularType = 0o100000;
+const directoryType = 0o040000;
+
+/** What a walk of the source found. */
+export interface Survey {
+  readonly entries: number;
+  readonly files: number;
+  /** Hard-linked files once. */
+  readonly bytes: number;
+  /** What they take on the disk: less than `bytes` where there are holes. */
+  readonly storedBytes: number;
+}
+
+/** Counts what there is: for the progress, the room it needs and the comparison with the parent. */
+export async function surveySource(
+  options: Pick<CreateOptions, "sourcePath" | "crossFileSystems">,
+  system: Pick<System, "clock">,
+  signal: AbortSignal,
+): Promise<Survey> {
+  const survey = { entries: 0, files: 0, bytes: 0, storedBytes: 0 };
+  const seen = new Set<string>();
+  const root = Buffer.from(options.sourcePath).toString("latin1");
+  for (const { stat: found, failure } of walkTree(root, options)) {
+    if ((survey.entries += 1) % 4096 === 0) {
+      await system.clock.sleep(0);
+      signal.throwIfAborted();
+    }
+    if (failure !== undefined || (found.mode & typeMask) !== regularType) continue;
+    survey.files += 1;
+    if (found.linkCount > 1 && !isFirstName(seen, found)) continue;
+    survey.bytes += found.sizeBytes;
+    survey.storedBytes += Math.min(found.storedBytes, found.sizeBytes + 4096);
+  }
+  return survey;
+}
+
+const maxSeen = 500_000;
+
+function isFirstName(seen: Set<string>, found: { dev: number; ino: bigint }): boolean {
+  const key = `${found.dev}:${found.ino}`;
+  if (seen.has(key)) return false;
+  if (seen.size < maxSeen) seen.add(key);
+  return true;
+}
+
+/**
+ * The source as a file system and a directory on it: `uuid=…` (or what was mounted) and the path below its root.
+ * The same disk mounted elsewhere, or another disk mounted here, is another source or the same one as it should be.
+ */
+export function sourceIdentity(path: AbsolutePath, system: Pick<System, "hostPaths">): string {
+  const mounts = readMountsOf(system);
+  const mount = mounts === undefined ? undefined : mountOf(mounts, path);
+  if (mount === undefined) return `path=${path}`;
+  const below = path.slice(mount.mountpoint === "/" ? 0 : mount.mountpoint.length);
+  const directory = `${mount.fsRoot === "/" ? "" : mount.fsRoot}${below}` || "/";
+  const uuid = uuidOf(mount, system);
+  const fileSystem = uuid === undefined ? `${mount.fstype}:${mount.source}` : `uuid=${uuid}`;
+  return `${fileSystem};${directory}`;
+}
+
+function readMountsOf(system: Pick<System, "hostPaths">): Mount[] | undefined {
+  return system.hostPaths.proc === undefined ? undefined : readMounts(system.hostPaths.proc);
+}
+
+function uuidOf(mount: Mount, system: Pick<System, "hostPaths">): string | undefined {
+  if (!mount.source.startsWith("/dev/")) return undefined;
+  const directory = `${system.hostPaths.dev}/disk/by-uuid`;
+  const device = realpath(mount.source) ?? mount.source;
+  for (const uuid of listDirectory(directory) ?? []) {
+    if (realpath(`${directory}/${uuid}`) === device) return uuid;
+  }
+  return undefined;
+}
+
+/**
+ * Refuses what must not be backed up as asked.
+ * @returns warnings
+ * @throws kind `not-mounted` (NOT_MOUNTED), `usage` (BACKUP_NESTED), `not-found`, `conflict` (SOURCE_NOT_A_DIRECTORY)
+ */
+export function checkPlaces(options: CreateOptions, system: Pick<System, "hostPaths">): string[] {
+  const { sourcePath, repositoryPath } = options;
+  checkMounts(options.mountPoints, system);
+  const source = stat(sourcePath);
+  if (source?.type !== "directory") throw noSource(sourcePath, source === undefined);
+  if (isWithin(repositoryPath, sourcePath) || isWithin(sourcePath, repositoryPath)) {
+    throw new CitadelError({
+      kind: "usage",
+      code: "BACKUP_NESTED",
+      message: `source ${sourcePath} and backup root ${repositoryPath} lie within one another`,
+      path: sourcePath,
+      hint: "back up to a directory outside the source, on another disk",
+    });
+  }
+  const target = stat(repositoryPath);
+  if (target === undefined) return [];
+  if (!isSameDisk(source.dev, target.dev)) return [];
+  return [
+    `source and backup are on the same physical disk: when it dies, ${repositoryPath} dies with ${sourcePath}`,
+  ];
+}
+
+function noSource(path: AbsolutePath, isMissing: boolean): CitadelError {
+  return new CitadelError({
+    kind: isMissing ? "not-found" : "usage",
+    code: isMissing ? "SOURCE_MISSING" : "SOURCE_NOT_A_DIRECTORY",
+    message: isMissing ? `no source ${path}` : `source ${path} is not a directory`,
+    path,
+    hint: "name a directory, or set CITADEL_MODELS_ACTIVE to one",
+  });
+}
+
+function checkMounts(wanted: readonly AbsolutePath[], system: Pick<System, "hostPaths">): void {
+  const mounts = readMountsOf(system);
+  if (mounts === undefined) return;
+  const mounted = new Set(mounts.map(({ mountpoint }) => mountpoint as string));
+  for (const path of wanted) {
+    if (mounted.has(realpath(path) ?? path)) continue;
+    throw new CitadelError({
+      kind: "not-mounted",
+      code: "NOT_MOUNTED",
+      message: `nothing is mounted on ${path}`,
+      path,
+      hint: `mount it (\`mount ${path}\`), or set CITADEL_REQUIRE_MOUNTS=no if it is no mount point here`,
+    });
+  }
+}
+
+/** Whether two file systems lie on one disk, by the kernel's tree of block devices. */
+function isSameDisk(left: number, right: number): boolean {
+  if (left === right) return true;
+  const [a, b] = [diskOf(left), diskOf(right)];
+  return a !== undefined && a === b;
+}
+
+function diskOf(dev: number): string | undefined {
+  const major = Math.floor(dev / 256) & 0xfff;
+  const minor = (dev & 0xff) | (Math.floor(dev / 4096) & 0xfff00); // makedev(3)
+  try {
+    const device = readlink(`/sys/dev/block/${major}:${minor}`);
+    const parts = device.split("/");
+    const block = parts.indexOf("block");
+    return block === -1 ? undefined : parts[block + 1];
+  } catch {
+    return undefined; // no block device: tmpfs, network, btrfs (see st_dev in mountinfo)
+  }
+}
+
+/**
+ * Stops where the source lost more than half against its last snapshot.
+ * @returns whether it did, and the caller accepts it
+ * @throws kind `conflict`, code SOURCE_SHRUNK
+ */
+export function checkShrink(
+  survey: Survey,
+  previous: SnapshotRecord | undefined,
+  options: Pick<CreateOptions, "acceptShrink" | "sourcePath">,
+): boolean {
+  if (previous === undefined) return false;
+  const { files, bytes } = previous.counts;
+  const isShrunk = survey.files * 2 < files || survey.bytes * 2 < bytes;
+  if (!isShrunk || options.acceptShrink) return isShrunk;
+  throw new CitadelError({
+    kind: "conflict",
+    code: "SOURCE_SHRUNK",
+    message:
+      `${options.sourcePath} holds ${survey.files} files (${formatBytes(survey.bytes)}), less than half of ` +
+      `the ${files} (${formatBytes(bytes)}) in snapshot ${previous.id}`,
+    path: options.sourcePath,
+    hint: "see whether a disk is not mounted; if it is meant, run it again with --accept-shrink",
+    details: { files: survey.files, bytes: survey.bytes, previous: previous.id },
+  });
+}
+
+/** Names and sums take about this much per entry beside the content. */
+const overheadBytesPerEntry = 1024;
+
+/**
+ * Compares what is needed with what is free.
+ * @param neededBytes content that will have to be stored
+ * @throws kind `no-space`, code BACKUP_NO_SPACE
+ */
+export function checkSpace(neededBytes: number, entries: number, options: CreateOptions): void {
+  const usage = fileSystemUsage(options.repositoryPath);
+  const needed = neededBytes + entries * overheadBytesPerEntry + options.reserveBytes;
+  const isOutOfInodes = usage.inodesTotal > 0 && usage.inodesFree < entries / 2 && neededBytes > 0;
+  if (needed <= usage.availableBytes && !(isOutOfInodes && usage.inodesFree < 100)) return;
+  throw new CitadelError({
+    kind: "no-space",
+    code: "BACKUP_NO_SPACE",
+    message:
+      `${options.repositoryPath} has ${formatBytes(usage.availableBytes)} free, the snapshot needs up to ` +
+      `${formatBytes(needed)} (${formatBytes(options.reserveBytes)} of it in reserve)`,
+    path: options.repositoryPath,
+    hint: "remove old snapshots (`citadel-agent backup cleanup`) or use a larger disk",
+    details: { needed_bytes: needed, available_bytes: usage.availableBytes },
+  });
+}
+
+export { directoryType, regularType, typeMask };
