@@ -16,7 +16,14 @@ import {
 } from "../copy/job.ts";
 import { type BytePath, type FileEntry, type ManifestEntry, storedPath } from "../format/index.ts";
 import { ContentIndex, type Shareable } from "./dedupe.ts";
-import { type OwnerNames, baseOf, copiedEntry, typeOfMode, unchangedEntry } from "./entry.ts";
+import {
+  type EntryBase,
+  type OwnerNames,
+  baseOf,
+  copiedEntry,
+  typeOfMode,
+  unchangedEntry,
+} from "./entry.ts";
 import { type LinkOutcome, makeParents, replaceByLink, shareStored } from "./linking.ts";
 import type { CreateOptions, CreateProgress } from "./options.ts";
 import { OrderedOutput, type Slot, type WrittenLists } from "./ordered-output.ts";
