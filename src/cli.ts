@@ -11,6 +11,22 @@ import type { ExitCode } from "./core/index.ts";
 
 export const commandMap: CommandMap = {
   // layout
+  setup: lazy("lay out this host, in one transaction", () => import("./commands/setup.ts")),
+  repair: lazy("find and mend what is wrong", () => import("./commands/repair.ts")),
+  prereq: group("what the layout needs of the host", {
+    verify: lazy("check mounts, rights, users, tools", () => import("./commands/prereq/verify.ts")),
+  }),
+  dirs: group("the directories of the layout", {
+    create: lazy("make them", () => import("./commands/dirs/create.ts")),
+    verify: lazy("check them", () => import("./commands/dirs/verify.ts")),
+  }),
+  links: group("the links of the layout", {
+    create: lazy("make them", () => import("./commands/links/create.ts")),
+    verify: lazy("check them", () => import("./commands/links/verify.ts")),
+    repair: lazy("mend them", () => import("./commands/links/repair.ts")),
+    list: lazy("list them", () => import("./commands/links/list.ts")),
+  }),
+  env: lazy("the environment for model servers", () => import("./commands/env.ts")),
   // monitor
   // backup
   // models, tune, store, service

@@ -7,6 +7,7 @@ const areas: Readonly<Record<string, () => Promise<{ readonly explanations: Expl
   cli: () => import("./cli.ts"),
   core: () => import("./core.ts"),
   incident: () => import("./incident.ts"),
+  layout: () => import("./layout.ts"),
   settings: () => import("./settings.ts"),
   system: () => import("./system.ts"),
   transaction: () => import("./transaction.ts"),

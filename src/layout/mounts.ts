@@ -89,7 +89,9 @@ export function recordRoots(
   return roots.map((root) => {
     const path = context.host(root.path);
     const before = context.recorded.find((each) => each.path === path);
-    if (root.mountpoint === undefined) return before ?? { path, uuid: null, fstype: null };
+    // another disk is recorded only when somebody accepted it (`recorded` is empty then)
+    if (root.mountpoint === undefined || root.state === "wrong_disk")
+      return before ?? { path, uuid: null, fstype: null };
     const fstype = root.fstype === "autofs" ? (before?.fstype ?? null) : (root.fstype ?? null);
     const former = before?.fstype === fstype ? (before?.uuid ?? null) : null;
     return { path, uuid: root.uuid ?? former, fstype };

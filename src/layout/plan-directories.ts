@@ -46,7 +46,9 @@ function mendDirectory(draft: Draft, directory: DesiredDirectory, found: FoundSt
   }
   if (found.mode !== mode) {
     const why = `mode is ${formatMode(found.mode)}, wanted ${formatMode(mode)}`;
-    const before = { ...base, mode: found.mode };
+    // with a set_owner before it the owner is another one when its turn comes
+    const owned = steps.length === 0 ? { uid, gid } : {};
+    const before = { ...base, mode: found.mode, ...owned };
     steps.push({ op: "set_mode", path, why, before, after: { ...base, mode } });
   }
   draft.operations.push(...steps);

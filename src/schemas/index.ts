@@ -13,6 +13,13 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   help: () => import("./help.ts"),
   incident: () => import("./incident.ts"),
   schema: () => import("./schema.ts"),
+  "dirs-verify": () => import("./dirs-verify.ts"),
+  env: () => import("./env.ts"),
+  "links-list": () => import("./links-list.ts"),
+  "links-verify": () => import("./links-verify.ts"),
+  plan: () => import("./plan.ts"),
+  "prereq-verify": () => import("./prereq-verify.ts"),
+  setup: () => import("./setup.ts"),
   version: () => import("./version.ts"),
 };
 

@@ -2,7 +2,7 @@
 // rest; imports next to nothing, because the child has to be up in milliseconds.
 
 import * as fs from "node:fs";
-import type { Answer, FoundEntry, Question, Resolution } from "./question.ts";
+import type { Answer, FoundEntry, Question, Resolution, Stranger } from "./question.ts";
 import type { FileType } from "../files.ts";
 
 /** Names that `atomic-write.ts` gives to temporaries: nobody else writes such names. */
@@ -88,6 +88,8 @@ export function answer(question: Question): Answer {
         return accessOf(question.path);
       case "usage":
         return usageOf(question.path);
+      case "strangers":
+        return strangersBelow(question.path, question.uid, question.gid);
     }
   } catch (thrown) {
     const errno = errnoOf(thrown);
@@ -159,4 +161,30 @@ function usageOf(path: string): Answer {
     usage: reach === 0 ? 0 : usedBytes / reach,
     inodeUsage: s.files === 0 ? undefined : (s.files - s.ffree) / s.files,
   };
+}
+
+const strangerLimit = 100_000;
+
+/** Walks without following links and without leaving the file system. */
+function strangersBelow(top: string, uid: number, gid: number): Answer {
+  const { dev } = fs.lstatSync(top);
+  const found: Stranger[] = [];
+  const pending = [top];
+  let multipleNames = 0;
+  for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
+    for (const name of fs.readdirSync(folder)) {
+      const path = `${folder}/${name}`;
+      const stat = fs.lstatSync(path, { throwIfNoEntry: false });
+      if (stat === undefined || stat.dev !== dev) continue;
+      const type = typeOf(stat);
+      if (type === "directory") pending.push(path);
+      if (type !== "directory" && type !== "file") continue;
+      if (stat.uid === uid && stat.gid === gid) continue;
+      if (type === "file" && stat.nlink > 1) multipleNames += 1;
+      else if (found.length < strangerLimit) {
+        found.push({ path, type, uid: stat.uid, gid: stat.gid });
+      } else return { kind: "strangers", found, multipleNames, truncated: true };
+    }
+  }
+  return { kind: "strangers", found, multipleNames, truncated: false };
 }

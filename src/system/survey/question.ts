@@ -11,6 +11,13 @@ export type Question =
   | { readonly kind: "text"; readonly path: string }
   /** access(2) for reading, writing and passing, with the effective rights of this process. */
   | { readonly kind: "access"; readonly path: string }
+  /** Files and directories below, on the same file system, that do not belong to `uid:gid`. */
+  | {
+      readonly kind: "strangers";
+      readonly path: string;
+      readonly uid: number;
+      readonly gid: number;
+    }
   /** statfs(2). */
   | { readonly kind: "usage"; readonly path: string };
 
@@ -36,6 +43,13 @@ export interface FoundEntry {
   readonly target?: string | undefined;
 }
 
+export interface Stranger {
+  readonly path: string;
+  readonly type: "file" | "directory";
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export type Answer =
   | FoundState
   | { readonly kind: "absent" }
@@ -56,6 +70,14 @@ export type Answer =
       readonly usedBytes: number;
       readonly usage: number;
       readonly inodeUsage: number | undefined;
+    }
+  | {
+      readonly kind: "strangers";
+      readonly found: readonly Stranger[];
+      /** Files left out because they have more than one name. */
+      readonly multipleNames: number;
+      /** The limit was reached: there are more. */
+      readonly truncated: boolean;
     }
   /** The system refused: errno name and text. */
   | { readonly kind: "error"; readonly errno: string; readonly text: string }
