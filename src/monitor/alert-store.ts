@@ -35,17 +35,24 @@ export function createAlertStore(database: OpenDatabase, retentionDays: number):
       .all(...values)
       .map((row) => JSON.parse(row.json) as T);
   const put = (alert: Alert) => {
-    handle.query("DELETE FROM alerts WHERE fingerprint = ? AND state <> 'resolved'").run(
-      alert.fingerprint,
-    );
+    handle
+      .query("DELETE FROM alerts WHERE fingerprint = ? AND state <> 'resolved'")
+      .run(alert.fingerprint);
     handle
       .query(
         "INSERT INTO alerts (fingerprint, state, since_ms, resolved_at_ms, json) VALUES (?, ?, ?, ?, ?)",
       )
-      .run(alert.fingerprint, alert.state, alert.sinceMs, alert.resolvedAtMs, JSON.stringify(alert));
+      .run(
+        alert.fingerprint,
+        alert.state,
+        alert.sinceMs,
+        alert.resolvedAtMs,
+        JSON.stringify(alert),
+      );
   };
   return {
-    active: () => read<Alert>("SELECT json FROM alerts WHERE state <> 'resolved' ORDER BY since_ms"),
+    active: () =>
+      read<Alert>("SELECT json FROM alerts WHERE state <> 'resolved' ORDER BY since_ms"),
     list: () =>
       read<Alert>(
         `SELECT json FROM alerts WHERE state <> 'pending'

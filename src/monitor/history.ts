@@ -38,7 +38,10 @@ export interface History extends Disposable {
   /** Runs `use` on the alerts' tables; undefined when the database cannot be used. Never throws. */
   alerts<T>(use: (store: AlertStore) => T): T | undefined;
   /** One transaction over all tables, for the outbox; undefined when it failed. Never throws. */
-  transaction<T>(what: string, change: (database: OpenDatabase, alerts: AlertStore) => T): T | undefined;
+  transaction<T>(
+    what: string,
+    change: (database: OpenDatabase, alerts: AlertStore) => T,
+  ): T | undefined;
 }
 
 const defaultLimitBytes = 128 * 1024 * 1024;
@@ -120,8 +123,7 @@ export function openHistory(options: HistoryOptions): History {
       return notice !== undefined && clock.nowMs() < notice.untilMs ? notice.text : null;
     },
     memory: {
-      read: (key) =>
-        fallback.read(key) ?? guard(({ database }) => readMemory(database, key)),
+      read: (key) => fallback.read(key) ?? guard(({ database }) => readMemory(database, key)),
       write: (key, value) => {
         fallback.write(key, value);
         guard(({ database }) => writeMemory(database, key, value));
@@ -187,7 +189,9 @@ function readMemory(database: OpenDatabase, key: string): unknown {
 function writeMemory(database: OpenDatabase, key: string, value: unknown): void {
   database.write("write the monitor's memory", () => {
     database.handle
-      .query("INSERT INTO memory (key, json) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET json = excluded.json")
+      .query(
+        "INSERT INTO memory (key, json) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET json = excluded.json",
+      )
       .run(key, JSON.stringify(value));
   });
 }

@@ -21,13 +21,21 @@ export interface SampleStore {
 export const rollUpS = 300;
 const rawS = 24 * 3600;
 const dayS = 24 * 3600;
+/** Forgetting reads every row: not with each roll-up. */
+const forgetEveryS = 3600;
+/** Days of roll-ups given up at most at a time when the file is too large. */
+const maxDaysForgotten = 8;
 // Beyond this a misbehaving label would fill the disk.
 const maxSeries = 4000;
 
-export function createSampleStore(database: OpenDatabase, options: SampleStoreOptions): SampleStore {
+export function createSampleStore(
+  database: OpenDatabase,
+  options: SampleStoreOptions,
+): SampleStore {
   const { handle } = database;
   const ids = new Map<string, number>();
   let rolledUpToS: number | undefined;
+  let forgotAtS: number | undefined;
 
   const idOf = (name: string, labels: Labels, create: boolean): number | undefined => {
     const text = formatLabels(labels);
@@ -62,9 +70,12 @@ export function createSampleStore(database: OpenDatabase, options: SampleStoreOp
       const bucketS = Math.floor(nowMs / 1000 / rollUpS) * rollUpS;
       if (rolledUpToS !== undefined && bucketS <= rolledUpToS && bucketS > rolledUpToS - dayS)
         return false;
-      rollUp(database, bucketS);
-      forget(database, bucketS, options);
+      rollUp(database, Math.min(rolledUpToS ?? 0, bucketS - rollUpS), bucketS);
       rolledUpToS = bucketS;
+      if (forgotAtS === undefined || Math.abs(bucketS - forgotAtS) >= forgetEveryS) {
+        forget(database, bucketS, options);
+        forgotAtS = bucketS;
+      }
       return true;
     },
     points: (series, labels, sinceMs) =>
@@ -75,19 +86,21 @@ export function createSampleStore(database: OpenDatabase, options: SampleStoreOp
   };
 }
 
-/** Adds every finished bucket that has raw samples and no roll-up yet. */
-function rollUp({ handle }: OpenDatabase, bucketS: number): void {
+/** Adds the finished buckets from `fromS` on; one that is there already is replaced by a fuller one. */
+function rollUp({ handle }: OpenDatabase, fromS: number, bucketS: number): void {
   handle
     .query(
       `INSERT INTO rollups (series_id, at_s, count, min, max, sum, last)
-       SELECT series_id, at_s / ${rollUpS} * ${rollUpS} AS bucket, count(*), min(value), max(value), sum(value),
-         (SELECT value FROM samples AS newest WHERE newest.series_id = samples.series_id
-          AND newest.at_s = max(samples.at_s))
-       FROM samples WHERE at_s < ? GROUP BY series_id, bucket
+       SELECT grouped.series_id, bucket, count, low, high, total, value
+       FROM (SELECT series_id, at_s / ${rollUpS} * ${rollUpS} AS bucket, count(*) AS count, min(value) AS low,
+               max(value) AS high, sum(value) AS total, max(at_s) AS newest
+             FROM samples WHERE at_s >= ?1 AND at_s < ?2 GROUP BY series_id, bucket) AS grouped
+       JOIN samples ON samples.series_id = grouped.series_id AND samples.at_s = newest
+       WHERE true
        ON CONFLICT (series_id, at_s) DO UPDATE SET count = excluded.count, min = excluded.min, max = excluded.max,
          sum = excluded.sum, last = excluded.last WHERE excluded.count > rollups.count`,
     )
-    .run(bucketS);
+    .run(fromS, bucketS);
 }
 
 function forget(database: OpenDatabase, bucketS: number, options: SampleStoreOptions): void {
@@ -99,8 +112,14 @@ function forget(database: OpenDatabase, bucketS: number, options: SampleStoreOpt
   handle
     .query("DELETE FROM rollups WHERE at_s < ?")
     .run(bucketS - options.metricsRetentionDays * dayS);
-  for (let round = 0; round < 64 && usedBytes(database) > options.limitBytes; round += 1) {
-    const oldest = handle.query<{ at: number | null }, []>("SELECT min(at_s) AS at FROM rollups").get();
+  for (
+    let round = 0;
+    round < maxDaysForgotten && usedBytes(database) > options.limitBytes;
+    round += 1
+  ) {
+    const oldest = handle
+      .query<{ at: number | null }, []>("SELECT min(at_s) AS at FROM rollups")
+      .get();
     if (oldest === null || oldest.at === null) break;
     handle.query("DELETE FROM rollups WHERE at_s < ?").run(oldest.at + dayS);
   }

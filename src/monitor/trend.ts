@@ -87,7 +87,12 @@ export interface TrendInput {
  * Estimates growth and time to full. While bytes are known to come, short windows are not extrapolated: what they
  * show is that download or backup, and it ends. Null members before the history spans an hour.
  */
-export function estimateTrend({ used, availableBytes, comingBytes, nowMs }: TrendInput): SpaceTrend {
+export function estimateTrend({
+  used,
+  availableBytes,
+  comingBytes,
+  nowMs,
+}: TrendInput): SpaceTrend {
   const first = used[0];
   const historySpanS = first === undefined ? 0 : Math.max(0, (nowMs - first.atMs) / 1000);
   const none = { growthBytesPerDay: null, fullInS: null, fullInLowS: null, fullInHighS: null };
