@@ -72,9 +72,9 @@ describe("samples", () => {
   });
 
   test("the size stays bounded: the oldest roll-ups go first", () => {
-    const limitBytes = 512 * 1024;
+    const limitBytes = 256 * 1024;
     using history = open({ limitBytes, metricsRetentionDays: 3650 });
-    const many = Array.from({ length: 60 }, (_, at) => ({
+    const many = Array.from({ length: 15 }, (_, at) => ({
       series: "disk_await_seconds",
       labels: { device: `sd${at}` },
       value: at,
@@ -91,7 +91,7 @@ describe("samples", () => {
         )
         .get(),
     );
-    // A day of raw values stays whatever the limit says: 60 series at 288 a day.
+    // A day of raw values stays whatever the limit says: 16 series at 288 a day.
     expect(size?.bytes).toBeLessThan(limitBytes * 3);
     expect(points(history).at(-1)?.value).toBe(4 * 24 * 12 - 1);
   });
