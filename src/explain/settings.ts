@@ -9,6 +9,7 @@ export const explanations: Explanations = {
       "a value out of range or of the wrong kind",
       "settings that contradict each other",
       "a typing error in a name",
+      "as root: a settings or secret file that somebody else may write, or that is a symbolic link",
     ],
     remedy: [
       "correct each value at the place the message names (environment, env file, configuration file)",

@@ -19,7 +19,12 @@ export interface ConfigGroup {
 
 export type ParsedConfig =
   | { readonly ok: true; readonly groups: readonly ConfigGroup[]; readonly twice: readonly Twice[] }
-  | { readonly ok: false; readonly message: string };
+  | {
+      readonly ok: false;
+      readonly message: string;
+      /** Where the text stops making sense, as far as that can be told. */
+      readonly line?: number | undefined;
+    };
 
 /** A key that occurs twice: the parser takes the last one without a word. */
 export interface Twice {
@@ -47,7 +52,7 @@ export function parseConfig(path: string, text: string): ParsedConfig {
   try {
     parsed = parse(text.replace(/^\uFEFF/, ""));
   } catch (thrown) {
-    return { ok: false, message: messageOf(thrown) };
+    return { ok: false, message: messageOf(thrown), line: findBrokenLine(text, parse) };
   }
   if (parsed === null || parsed === undefined) return { ok: true, groups: [], twice: [] };
   if (!isMapping(parsed)) return { ok: false, message: "it must be one mapping of groups" };
@@ -58,6 +63,24 @@ export function parseConfig(path: string, text: string): ParsedConfig {
     values: valuesOf(name, group, places),
   }));
   return { ok: true, groups, twice };
+}
+
+/** The limit of the search for a broken line: it parses the text once for every line. */
+const maxSearchedLines = 1000;
+
+/** The parsers do not name a line: it is the one after the longest beginning that can be parsed. */
+function findBrokenLine(text: string, parse: (text: string) => unknown): number | undefined {
+  const lines = text.split("\n");
+  if (lines.length > maxSearchedLines) return undefined;
+  for (let count = lines.length - 1; count >= 0; count -= 1) {
+    try {
+      parse(lines.slice(0, count).join("\n"));
+      return count + 1;
+    } catch {
+      // still broken: the fault is further up
+    }
+  }
+  return undefined;
 }
 
 export function isMapping(value: unknown): value is Record<string, unknown> {

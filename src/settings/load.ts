@@ -126,7 +126,7 @@ function readSecret(
   if (read.worldReadable && !isCredential) {
     gathering.warn(`everybody can read the secret in ${real}; make it 0600`);
   }
-  return { value: read.text.trim(), origin: { ...origin, secretFile: real } };
+  return { value: read.text, origin: { ...origin, secretFile: real } };
 }
 
 /** A value for an error message, on one line and short; of an address only the part without secrets. */

@@ -94,6 +94,15 @@ export function suggestName(name: string): string {
 export const groupAliases: Readonly<Record<string, string>> = { monitor: "monitoring" };
 export const foreignGroups: readonly string[] = ["storage"];
 
+/** The settings of the original's storage service, by their keys. */
+const serviceKeys =
+  /^(?:sqlite_path|backup_interval|minio_\w+|cache_(?:enabled|ttl|max_size)|batch_size|db_pool_size|cors_origins|log_(?:level|format)|node_env)$/;
+
+/** Whether a key of a file is known to be something that this agent does not read. */
+export function isForeignKey(group: Group, key: string): boolean {
+  return group.name === "service" && serviceKeys.test(key);
+}
+
 export function suggestGroup(name: string): string {
   const near = nearestName(name, [...groups.map((group) => group.name), ...foreignGroups]);
   return near === undefined ? "" : `; did you mean ${near}?`;

@@ -8,6 +8,7 @@ import { parseEnvFile } from "./env-syntax.ts";
 import {
   foreignGroups,
   groupAliases,
+  isForeignKey,
   isUnknownName,
   meaningInEnvFile,
   meaningOf,
@@ -18,6 +19,7 @@ import {
 } from "./names.ts";
 import { formatOrigin, type Origin } from "./origin.ts";
 import { groups, knownFields, type Group } from "./schema.ts";
+import { octalMode } from "./types.ts";
 
 export type SettingsSystem = Pick<System, "environment" | "hostPaths">;
 
@@ -127,13 +129,16 @@ interface SettingsFile {
   readonly worldReadable: boolean;
 }
 
-/** Reads a file that is meant for us. As root it is refused where somebody else may write it. */
+/**
+ * Reads a file that is meant for us. As root it is refused where somebody else may write it.
+ * @returns undefined where it is there and was not read; that is among the problems or warnings then
+ */
 function readSettingsFile(
   gathering: Gathering,
   system: SettingsSystem,
   path: string,
   how: { readonly what: string; readonly named: boolean },
-): SettingsFile | undefined {
+): SettingsFile | "absent" | undefined {
   const owners = system.environment.isRoot ? trustedOwners(system) : undefined;
   const read = readTrustedFile(path, { owners, maxBytes: maxFileBytes });
   if (read.state === "read") return { path, text: read.text, worldReadable: read.worldReadable };
@@ -151,7 +156,7 @@ function readSettingsFile(
     gathering.warn(
       `the ${how.what} ${path} cannot be read and was left out: ${read.error.message}`,
     );
-  }
+  } else return "absent";
   return undefined;
 }
 
@@ -166,17 +171,13 @@ export function gatherEnvFile(
   system: SettingsSystem,
   named: string | undefined,
 ): string | undefined {
-  const what = "env file";
-  const file =
+  const path =
     named === undefined
-      ? (readSettingsFile(gathering, system, `${system.hostPaths.etc}/citadel/agent.env`, {
-          what,
-          named: false,
-        }) ?? readLocalEnvFile(gathering, system))
-      : readSettingsFile(gathering, system, fromWorkingDirectory(system, named), {
-          what,
-          named: true,
-        });
+      ? `${system.hostPaths.etc}/citadel/agent.env`
+      : fromWorkingDirectory(system, named);
+  const how = { what: "env file", named: named !== undefined };
+  const found = readSettingsFile(gathering, system, path, how);
+  const file = found === "absent" ? readLocalEnvFile(gathering, system) : found;
   if (file === undefined) return undefined;
   const { entries, brokenLines } = parseEnvFile(file.text, system.environment.variables);
   for (const { name, value, line } of entries) {
@@ -246,14 +247,14 @@ export function gatherConfigFile(
       : fromWorkingDirectory(system, named);
   const what = "configuration file";
   const file = readSettingsFile(gathering, system, path, { what, named: named !== undefined });
-  if (file === undefined) return undefined;
+  if (file === undefined || file === "absent") return undefined;
   const problem = (name: string, line: number | undefined, rule: string) => {
     const source = `${what} ${path}${line === undefined ? "" : `:${line}`}`;
     gathering.problems.push({ name, value: undefined, source, rule });
   };
   const parsed = parseConfig(path, file.text);
   if (!parsed.ok) {
-    problem(what, undefined, parsed.message);
+    problem(what, parsed.line, parsed.message);
     return path;
   }
   for (const { key, line } of parsed.twice) problem(key, line, "is said twice");
@@ -285,7 +286,8 @@ function gatherGroup(
     const fieldName = isSecretFile ? secretKey : key;
     const known = knownFields.find((each) => each.key === `${group.name}.${fieldName}`);
     if (known === undefined) {
-      problem(name, entry.line, `unknown setting${suggestKey(group, key)}`);
+      if (isForeignKey(group, key)) gathering.warn(`${name} has no effect`, { verboseOnly: true });
+      else problem(name, entry.line, `unknown setting${suggestKey(group, key)}`);
       continue;
     }
     const strength = isSecretFile ? strengths.secretFile : strengths.name;
@@ -293,7 +295,8 @@ function gatherGroup(
     if (file.worldReadable && !isSecretFile) {
       warnOfSecret(gathering, { what: "value", known, strength }, entry.value ?? "", file.path);
     }
-    gathering.add(known, { value: unmangle(entry), origin, strength, isSecretFile });
+    const value = known.field.type === octalMode ? unmangle(entry) : entry.value;
+    gathering.add(known, { value, origin, strength, isSecretFile });
   }
 }
 
@@ -303,6 +306,6 @@ function gatherGroup(
  */
 function unmangle({ value, written }: ConfigValue): unknown {
   if (typeof value !== "number" || written === undefined) return value;
-  const octal = /^0o?([0-7]{3,4})$/.exec(written);
-  return octal === null ? value : `0${octal[1] ?? ""}`.slice(-4);
+  const octal = /^(?:0o)?([0-7]{3,4})$/.exec(written);
+  return octal?.[1]?.padStart(4, "0") ?? value;
 }

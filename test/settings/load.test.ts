@@ -328,6 +328,44 @@ history_keep = "5"
     expect(problems[0]?.rule).toContain(reason);
   });
 
+  test.each([
+    ["c.yml", "a: 1\nb: [\nc: 3\nd: 4\n", 2],
+    ["c.yml", "paths:\n  app_root: /x\n  app_logs: a: b\n", 3],
+    ["c.toml", "[paths]\n\n[paths\napp_root = 1\n", 3],
+  ])("%s with %j is reported on line %d or beside it", (name, text, line) => {
+    using world = new World();
+    const config = world.write(name, text);
+    const [problem] = world.inspect({}, { config }).problems;
+    expect(problem?.source).toBe(`configuration file ${config}:${line}`);
+  });
+
+  test("keeps octal modes as they were written, quoted or not", () => {
+    using world = new World();
+    for (const [written, mode] of [
+      ["0750", "0750"],
+      ["750", "0750"],
+      ["0o750", "0750"],
+      ['"0750"', "0750"],
+      ["'2770'", "2770"],
+    ]) {
+      const config = world.write("c.yml", `symlinks:\n  directory_mode: ${written} # mode\n`);
+      expect(world.inspect({}, { config }).settings.symlinks.directory_mode).toBe(mode ?? "");
+    }
+    const flow = world.write("c.yml", "symlinks: {directory_mode: 0644}\n");
+    expect(world.inspect({}, { config: flow }).problems).toHaveLength(1);
+  });
+
+  test("may hold the groups of the object store and the keys of the storage service", () => {
+    using world = new World();
+    const config = world.write(
+      "c.yml",
+      "storage:\n  providers: {x: {type: s3}}\nservice:\n  port: 4000\n  sqlite_path: /x\n",
+    );
+    const { settings, problems } = world.inspect({}, { config });
+    expect(problems).toEqual([]);
+    expect(settings.service.port).toBe(4000);
+  });
+
   test("cannot reach the prototypes of objects", () => {
     using world = new World();
     const config = world.write(

@@ -62,6 +62,15 @@ describe.if(isRoot)("as root", () => {
     expect(warnings[0]?.message).toContain("others may put files into its directory");
   });
 
+  test("a refused env file below /etc is not replaced by .env", () => {
+    using world = new World();
+    world.write("work/.env", env);
+    chmodSync(world.write("etc/citadel/agent.env", "BACKUP_PARALLEL_JOBS=2\n"), 0o666);
+    const { problems, settings } = world.inspect();
+    expect(problems).toHaveLength(1);
+    expect(settings.backup.parallel_jobs).toBe(4);
+  });
+
   test("a symbolic link is refused", () => {
     using world = new World();
     world.write("real.yml", yaml);
