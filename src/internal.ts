@@ -13,9 +13,6 @@ const internalCommands: Readonly<Record<string, Loader>> = {
   survey: () => import("./system/survey/child.ts"),
 };
 
-/** The word that main.ts looks for before anything else loads. */
-export const childWord = "__child";
-
 /** @returns the child's exit code; 2 for a name that nobody declared */
 export async function runInternal(args: readonly string[]): Promise<number> {
   const [name = "", ...rest] = args;
