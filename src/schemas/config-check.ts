@@ -2,7 +2,7 @@
 
 import { bool, document, list, nullable, object, text } from "./define.ts";
 
-export const schema = document("config_check", "what is wrong with the settings", {
+export const schema = document("config-check", "what is wrong with the settings", {
   valid: bool,
   problems: list(
     object({

@@ -5,8 +5,8 @@ import type { JsonSchema } from "./define.ts";
 const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSchema }>>> = {
   completion: () => import("./completion.ts"),
   config: () => import("./config.ts"),
-  config_check: () => import("./config-check.ts"),
-  config_example: () => import("./config-example.ts"),
+  "config-check": () => import("./config-check.ts"),
+  "config-example": () => import("./config-example.ts"),
   doctor: () => import("./doctor.ts"),
   error: () => import("./error.ts"),
   explain: () => import("./explain.ts"),

@@ -33,7 +33,7 @@ export const command = defineAgentCommand({
       env_file: inspected.envFile ?? null,
       config_file: inspected.configFile ?? null,
     };
-    out.result("config_check", fields, () => formatCheck(inspected, unknown, warnings));
+    out.result("config-check", fields, () => formatCheck(inspected, unknown, warnings));
     return isValid ? ExitCode.success : ExitCode.usage;
   },
 });

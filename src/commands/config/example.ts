@@ -30,7 +30,7 @@ export const command = defineAgentCommand({
   async run({ args, out }) {
     const text = formatExample(args.format, args.preset);
     const fields = { format: args.format, preset: args.preset ?? null, text };
-    out.result("config_example", fields, () => text.trimEnd());
+    out.result("config-example", fields, () => text.trimEnd());
     return ExitCode.success;
   },
 });
