@@ -3,6 +3,7 @@
 
 import { formatValue } from "../src/settings/example.ts";
 import type { Field } from "../src/settings/field.ts";
+import { inertSettings } from "../src/settings/inert.ts";
 import { groups } from "../src/settings/schema.ts";
 
 const introduction = `# Settings
@@ -87,10 +88,11 @@ function defaultText(field: Field): string {
   return `\`${text}\`${field.derived === undefined ? "" : ` (follows \`${field.derived.from}\`)`}`;
 }
 
-function row(key: string, field: Field): string {
+function row(group: string, key: string, field: Field): string {
   const names = [field.name, ...(field.aliases ?? [])].map((name) => `\`${name}\``).join(", ");
+  const meaning = `${field.meaning}${inertSettings.has(`${group}.${key}`) ? "; *no effect yet*" : ""}`;
   const rule = `${field.type.rule}${field.type.secret === true ? "; *secret*" : ""}`;
-  const cells = [`\`${key}\``, names, field.meaning, rule, defaultText(field)];
+  const cells = [`\`${key}\``, names, meaning, rule, defaultText(field)];
   return `| ${cells.map(cell).join(" | ")} |`;
 }
 
@@ -102,7 +104,7 @@ export function formatSettingsPage(): string {
       "",
       "| key | variable | meaning | value | default |",
       "| --- | --- | --- | --- | --- |",
-      ...Object.entries(fields).map(([key, field]) => row(key, field)),
+      ...Object.entries(fields).map(([key, field]) => row(name, key, field)),
       "",
     ].join("\n"),
   );

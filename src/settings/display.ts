@@ -1,6 +1,7 @@
 // Settings as they are shown: as values of a JSON document and as text, without secrets.
 
 import { maskedText, Secret } from "../core/index.ts";
+import { inertSettings } from "./inert.ts";
 import type { InspectedSettings } from "./load.ts";
 import { formatOrigin, type Origin } from "./origin.ts";
 import { knownFields, type KnownField } from "./schema.ts";
@@ -14,6 +15,8 @@ export interface ShownSetting {
   readonly text: string;
   /** `origin` in words. */
   readonly originText: string;
+  /** Accepted, but nothing reads it yet. */
+  readonly inert: boolean;
 }
 
 /** Every setting in the order of the reference. */
@@ -22,7 +25,8 @@ export function showSettings({ settings, origins }: InspectedSettings): ShownSet
     const value = shownValue(valueOf(settings, known));
     const origin = origins.get(known.key) ?? { kind: "default", name: known.field.name };
     const text = typeof value === "string" ? value : JSON.stringify(value);
-    return { key: known.key, value, origin, text, originText: formatOrigin(origin) };
+    const inert = inertSettings.has(known.key);
+    return { key: known.key, value, origin, text, originText: formatOrigin(origin), inert };
   });
 }
 

@@ -5,7 +5,15 @@ import { World } from "./world.ts";
 interface ConfigDocument {
   readonly schema: string;
   readonly settings: Readonly<
-    Record<string, { readonly value: unknown; readonly origin: string; readonly name: string }>
+    Record<
+      string,
+      {
+        readonly value: unknown;
+        readonly origin: string;
+        readonly name: string;
+        readonly inert: boolean;
+      }
+    >
   >;
 }
 
@@ -28,6 +36,7 @@ describe("config show", () => {
       value: "bob",
       origin: `env file ${envFile}:1`,
       name: "SYMLINK_OWNER",
+      inert: false,
     });
     expect(settings["agent.push_token"]?.value).toBe("***");
     expect(settings["agent.push_url"]?.value).toBeNull();
@@ -35,6 +44,7 @@ describe("config show", () => {
       value: "/data/active",
       origin: "follows paths.models_root",
       name: "paths.models_root",
+      inert: false,
     });
   });
 

@@ -30,7 +30,7 @@ export const command = defineAgentCommand({
       const rows = shown.map((each) => [
         each.key,
         ...(args.origin === true ? [each.originText, each.origin.name] : []),
-        each.text,
+        each.inert ? `${each.text}  (no effect)` : each.text,
       ]);
       const header = ["SETTING", ...(args.origin === true ? ["FROM", "NAME"] : []), "VALUE"];
       return out.style.table(rows, { header });
@@ -39,8 +39,9 @@ export const command = defineAgentCommand({
   },
 });
 
-const documentEntry = ({ value, originText, origin }: ShownSetting) => ({
+const documentEntry = ({ value, originText, origin, inert }: ShownSetting) => ({
   value,
   origin: originText,
   name: origin.name,
+  inert,
 });
