@@ -54,14 +54,18 @@ export function maskedArgs(command: AgentCommand, places: Places): Record<string
     const values = given.map(({ value }) =>
       isSecret && def?.type !== "boolean"
         ? maskedText
-        : value.replace(/(\w+:\/\/)[^/@\s]+@/g, `$1${maskedText}@`),
+        : value.slice(0, maxValueLength).replace(/(\w+:\/\/)[^/@\s]+@/g, `$1${maskedText}@`),
     );
-    args[name] = values.length === 1 ? values[0] : values;
+    args[name] = values.length === 1 ? values[0] : values.slice(0, maxValues);
   }
   return args;
 }
 
 const loggerTimeoutMs = 2000;
+/** Longer arguments are cut in the record: it says what was done, it does not repeat a list of files. */
+const maxValueLength = 1000;
+const maxValues = 20;
+const maxRecordBytes = 64 * 1024;
 
 /**
  * Writes the record to agent.log and to the journal. Below `--root` the host's journal is left alone; under a unit
@@ -79,12 +83,9 @@ export async function writeRecord(
   const { lstat, runProcess } = await import("../system/index.ts");
   try {
     if (lstat("/run/systemd/journal/socket")?.type !== "socket") return;
-    await runProcess(
-      ["logger", "-t", "citadel-agent", `--id=${pid}`, "-p", "user.notice", "--", line],
-      {
-        timeoutMs: loggerTimeoutMs,
-      },
-    );
+    const about = ["-t", "citadel-agent", `--id=${pid}`, "-p", "user.notice"];
+    const size = `--size=${maxRecordBytes}`; // logger(1) cuts at 1 KiB unless told otherwise
+    await runProcess(["logger", ...about, size, "--", line], { timeoutMs: loggerTimeoutMs });
   } catch {
     // no logger here: agent.log has it, and failing to log never decides success
   }

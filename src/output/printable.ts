@@ -42,7 +42,7 @@ export function nameFields<K extends string = "path">(
   key: K = "path" as K,
 ): Record<string, string> {
   if (typeof name === "string") return { [key]: name };
-  const text = new TextDecoder().decode(name); // replaces what is not UTF-8 by U+FFFD
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(name); // what is not UTF-8 becomes U+FFFD
   const bytes = Buffer.from(name);
   return Buffer.from(text).equals(bytes)
     ? { [key]: text }

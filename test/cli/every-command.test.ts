@@ -66,3 +66,15 @@ describe.concurrent("every command", () => {
     },
   );
 });
+
+describe("the first screen", () => {
+  test("fits one screen, names every command, and is what no arguments, --help and -h print", async () => {
+    const { stdout, exitCode } = await runCli([]);
+    expect(exitCode).toBe(0);
+    expect(stdout.trimEnd().split("\n").length).toBeLessThanOrEqual(50);
+    expect(stdout.split("\n").filter((line) => Bun.stringWidth(line) > 90)).toEqual([]);
+    for (const word of Object.keys(commandMap)) expect(stdout).toContain(`  ${word} `);
+    expect((await runCli(["--help"])).stdout).toBe(stdout);
+    expect((await runCli(["-h"])).stdout).toBe(stdout);
+  });
+});

@@ -217,3 +217,30 @@ describe.concurrent("a question", () => {
     }
   });
 });
+
+describe.concurrent("settings", () => {
+  const env = { STORAGE_MONITOR_CHECK_INTERVAL: "90" };
+
+  test("come from the environment, and a flag declared with `setting` wins over it", async () => {
+    const interval = async (...flags: string[]) =>
+      (await runFixture(["settings", ...flags, "--root", "/"], { env })).stdout.trim();
+    expect(await interval()).toBe("90");
+    expect(await interval("--interval", "7")).toBe("7");
+  });
+
+  test("that are wrong end the command with 2 before it runs, and name the flag that was wrong", async () => {
+    const result = await runFixture(["settings", "--interval", "999999999", "--json"]);
+    const { error } = result.json<ErrorDocument>();
+    expect(error["code"]).toBe("SETTINGS_INVALID");
+    expect(error["message"]).toContain("--interval");
+    expect(result.exitCode).toBe(2);
+  });
+
+  test("named by --config or --env-file must be readable", async () => {
+    for (const flag of ["--config", "--env-file"]) {
+      const { exitCode, stderr } = await runFixture(["settings", flag, "/no/such/file"]);
+      expect(stderr).toContain("/no/such/file");
+      expect(exitCode).toBe(2);
+    }
+  });
+});

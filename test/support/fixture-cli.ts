@@ -170,6 +170,18 @@ const logs = defineAgentCommand({
   },
 });
 
+const settings = defineAgentCommand({
+  description: "shows a setting that its flag overrides",
+  examples: [],
+  access: "read",
+  args: { interval: { type: "number", min: 1, setting: "monitoring.check_interval" } },
+  async run({ app, out }) {
+    const { check_interval } = app.settings.monitoring;
+    out.result("settings", { check_interval }, () => String(check_interval));
+    return ExitCode.success;
+  },
+});
+
 const load = (command: AgentCommand) => lazy("for tests", async () => ({ command }));
 
 export const fixtureMap: CommandMap = {
@@ -185,6 +197,7 @@ export const fixtureMap: CommandMap = {
   ask: load(ask),
   change: load(change),
   logs: load(logs),
+  settings: load(settings),
 };
 
 if (import.meta.main) process.exit(await runProcess(fixtureMap, [], process.argv.slice(2)));
