@@ -27,6 +27,8 @@ export const commandMap: CommandMap = {
     list: lazy("list them", () => import("./commands/links/list.ts")),
   }),
   env: lazy("the environment for model servers", () => import("./commands/env.ts")),
+  history: lazy("what was changed, by whom", () => import("./commands/history.ts")),
+  rollback: lazy("go back to an earlier generation", () => import("./commands/rollback.ts")),
   // monitor
   // backup
   // models, tune, store, service

@@ -68,6 +68,11 @@ export const explanations: Explanations = {
     causes: ["the target has another version of a file", "a special file in the tree"],
     remedy: ["compare the two paths, keep one, then run the command again"],
   },
+  NOTHING_TO_ROLL_BACK: {
+    meaning: "`rollback` was asked to undo the newest generation, and there is none.",
+    causes: ["nothing was set up yet", "the state directory is another one (CITADEL_STATE_DIR)"],
+    remedy: ["see `citadel-agent history`"],
+  },
   ROLLBACK_NOT_OURS: {
     meaning: "A path is not as the agent left it, so a rollback does not touch it.",
     causes: ["it was changed by hand", "a directory we made holds something now"],

@@ -11,6 +11,7 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   error: () => import("./error.ts"),
   explain: () => import("./explain.ts"),
   help: () => import("./help.ts"),
+  history: () => import("./history.ts"),
   incident: () => import("./incident.ts"),
   schema: () => import("./schema.ts"),
   "dirs-verify": () => import("./dirs-verify.ts"),

@@ -35,6 +35,7 @@ export const planMembers: Readonly<Record<string, JsonSchema>> = {
   unchanged: count,
   "left?": list(object({ path: text, state: text, code: text, message: text, hint: text })),
   "pending_transaction?": nullable(anything),
+  "target?": count,
   "transaction?": nullable(count),
   "generation?": nullable(count),
   "recovered?": list(anything),

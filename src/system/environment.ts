@@ -1,7 +1,7 @@
 // What the process was given: its environment, arguments and user. Read once, at the start.
 
 import { readFileSync } from "node:fs";
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
 import { isTerminal } from "./is-terminal.ts";
 import { normalizePath } from "../core/paths.ts";
 
@@ -32,7 +32,9 @@ export function readEnvironment(): Environment {
     isRoot: process.geteuid?.() === 0,
     hostname: hostname(),
     workingDirectory: process.cwd(),
-    user: process.env["SUDO_USER"] ?? userName(uid),
+    get user() {
+      return process.env["SUDO_USER"] ?? userName(uid);
+    },
     pid: process.pid,
     executable: process.execPath,
     stdoutIsTerminal: isTerminal(1),
@@ -41,11 +43,14 @@ export function readEnvironment(): Environment {
   };
 }
 
+/** The name of `uid` in /etc/passwd; the number where it has none there (LDAP, many containers). */
 function userName(uid: number): string {
   try {
-    return userInfo().username;
+    const lines = readFileSync("/etc/passwd", "utf8").split("\n");
+    const entry = lines.map((line) => line.split(":")).find((fields) => fields[2] === String(uid));
+    return entry?.[0] ?? String(uid);
   } catch {
-    return String(uid); // a user without an entry in the user database, as in many containers
+    return String(uid);
   }
 }
 

@@ -115,9 +115,9 @@ export class Engine implements Disposable {
   }
 
   /** The plan back to the state after `generation`, from what is on disk now. Give it to `change` as its plan. */
-  planRollback(generation: number): Plan {
+  planRollback(generation: number, stays?: (path: AbsolutePath) => boolean): Plan {
     using tree = new DirectoryTree(this.options.root);
-    return planRollback(this.#journalView(), tree, generation);
+    return planRollback(this.#journalView(), tree, generation, stays);
   }
 
   /** Finishes what dead processes left, under the lock. */

@@ -1,7 +1,14 @@
 // The way back to an earlier generation, as a plan: every later step turned round, last first, judged against what
 // is on disk now. Only what we made and is still as we left it is touched; everything else is a conflict.
 
-import { CitadelError, isWithin, nameOf, parentOf, type AbsolutePath } from "../core/index.ts";
+import {
+  CitadelError,
+  isWithin,
+  joinPath,
+  nameOf,
+  parentOf,
+  type AbsolutePath,
+} from "../core/index.ts";
 import type { DirectoryTree } from "../system/directory-tree.ts";
 import { invert } from "./invert.ts";
 import type { JournalView } from "./journal-view.ts";
@@ -12,12 +19,19 @@ const linkOps = new Set(["create_link", "replace_link", "remove_link"]);
 
 /**
  * Plans the way from now to the state after `generation` (0: before the first set-up).
+ * @param stays whether a file that lies in a directory of ours is ours too and not to be removed (a log): its directory
+ *   stays with a warning instead of being a conflict
  * @throws code GENERATION_UNKNOWN (2), ROLLBACK_PAST_DAMAGE or ROLLBACK_TOO_OLD (6)
  */
-export function planRollback(view: JournalView, tree: DirectoryTree, generation: number): Plan {
+export function planRollback(
+  view: JournalView,
+  tree: DirectoryTree,
+  generation: number,
+  stays: (path: AbsolutePath) => boolean = () => false,
+): Plan {
   const latest = view.generation;
   assertReachable(view, generation, latest);
-  const planner = new RollbackPlanner(view, tree);
+  const planner = new RollbackPlanner(view, tree, stays);
   for (let at = latest; at > generation; at -= 1) {
     for (const step of view.stepsOf(at).reverse()) planner.add(step.operation, at);
   }
@@ -30,7 +44,7 @@ export function planRollback(view: JournalView, tree: DirectoryTree, generation:
     conflicts: planner.conflicts,
     unchanged: planner.unchanged,
     onTheHost: [],
-    warnings: [],
+    warnings: planner.kept,
     annotations: { ...then, ...Object.fromEntries(dropped.map((key) => [key, null])) },
   };
 }
@@ -68,6 +82,8 @@ function tooOld(code: string, message: string): CitadelError {
 class RollbackPlanner {
   readonly operations: Operation[] = [];
   readonly conflicts: Conflict[] = [];
+  /** Directories of ours that stay because of what they hold, with the reason. */
+  readonly kept: string[] = [];
   unchanged = 0;
   /** What each path will be after the operations so far; not in the map: as on disk. */
   readonly #projected = new Map<string, PathState>();
@@ -75,6 +91,7 @@ class RollbackPlanner {
   constructor(
     private readonly view: JournalView,
     private readonly tree: DirectoryTree,
+    private readonly stays: (path: AbsolutePath) => boolean,
   ) {}
 
   add(done: Operation, generation: number): void {
@@ -85,6 +102,7 @@ class RollbackPlanner {
       return;
     }
     if (done.before.type === found.type && found.type === "absent") return;
+    if (done.op === "make_dir" && matches(found, done.after) && this.#keeps(done.path)) return;
     const reason = this.#whyNot(done, found);
     const inverse = reason === undefined ? invert(done, found, generation, this.view) : undefined;
     if (inverse === undefined || typeof inverse === "string") {
@@ -119,7 +137,19 @@ class RollbackPlanner {
     return undefined;
   }
 
-  #whyNotEmpty(path: AbsolutePath): string | undefined {
+  readonly #keptPaths = new Set<string>();
+
+  /** A directory that holds nothing but what stays, stays too: it is no reason to refuse the rollback. */
+  #keeps(path: AbsolutePath): boolean {
+    const inside = [...this.#contentOf(path)].map((name) => joinPath(path, name));
+    const staying = inside.filter((each) => this.#keptPaths.has(each) || this.stays(each));
+    if (staying.length === 0 || staying.length < inside.length) return false;
+    this.#keptPaths.add(path);
+    this.kept.push(`${path} stays: it holds ${staying.map(nameOf).join(", ")}`);
+    return true;
+  }
+
+  #contentOf(path: AbsolutePath): Set<string> {
     const directory = this.tree.tryOpen(path);
     const inside = new Set(directory?.list().map((name) => name.toString()));
     for (const [other, state] of this.#projected) {
@@ -127,6 +157,11 @@ class RollbackPlanner {
       if (state.type === "absent") inside.delete(nameOf(other));
       else inside.add(nameOf(other));
     }
+    return inside;
+  }
+
+  #whyNotEmpty(path: AbsolutePath): string | undefined {
+    const inside = this.#contentOf(path);
     const [first] = inside;
     if (first === undefined) return undefined;
     return `it is not empty: it holds ${first}${inside.size > 1 ? ` and ${inside.size - 1} more` : ""}`;
