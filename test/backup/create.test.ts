@@ -197,7 +197,7 @@ test("a backup root inside the source, the reverse, and a missing mount are refu
   expect(await world.create(within).catch((e: CitadelError) => e.code)).toBe("BACKUP_NESTED");
   const around = { sourcePath: world.repository as never, repositoryPath: world.root as never };
   expect(await world.create(around).catch((e: CitadelError) => e.code)).toBe("BACKUP_NESTED");
-  const unmounted = { mountPoints: [world.repository as never] };
+  const unmounted = { mustBeMounted: ["/" as never] };
   expect(await world.create(unmounted).catch((e: CitadelError) => e.code)).toBe("NOT_MOUNTED");
   expect(fs.readdirSync(world.repository)).toEqual([]);
 });

@@ -28,7 +28,7 @@ export function createOptions(source: string, repository: string): CreateOptions
     extraChecksums: [],
     crossFileSystems: false,
     acceptShrink: false,
-    mountPoints: [],
+    mustBeMounted: [],
     reserveBytes: 0,
     limitBytesPerSecond: 0,
     attempts: 1,

@@ -26,7 +26,7 @@ import {
 import type { CreateOptions, CreateProgress, CreateReport } from "./options.ts";
 import type { WrittenLists } from "./ordered-output.ts";
 import { chooseParent, type Parent } from "./parent.ts";
-import { openPartial } from "./partial.ts";
+import { finishCommitted, openPartial, removeOrphans } from "./partial.ts";
 import {
   checkPlaces,
   checkShrink,
@@ -152,6 +152,8 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
   const warnings = checkPlaces(options, system);
   const areaDirectory = joinPath(options.repositoryPath, areaDirectories[options.area]);
   const identity = sourceIdentity(options.sourcePath, system);
+  finishCommitted(areaDirectory, identity);
+  removeOrphans(areaDirectory);
   const snapshots = listSnapshots(options.repositoryPath);
   const parent =
     options.type === "incremental"

@@ -29,7 +29,7 @@ import {
   snapshotJsonName,
   splitLines,
 } from "../format/index.ts";
-import { type Partial, journalName, ownerName, toLatin1 } from "./partial.ts";
+import { type Partial, orphanPath, toLatin1, workName } from "./partial.ts";
 
 /** Gives the directories their owner, attributes, mode and time, after everything in them is there. */
 export function finishDirectories(directory: AbsolutePath, isRoot: boolean): void {
@@ -79,10 +79,12 @@ export function commitSnapshot(
   const json = joinPath(partialDirectory, snapshotJsonName);
   writeFileAtomic(json, formatSnapshotJson(record), { mode: 0o600 });
   const directory = joinPath(parent, record.id);
+  const orphan = toLatin1(orphanPath(parent, record.id));
+  renamePath(toLatin1(joinPath(partialDirectory, workName)), orphan);
+  syncDirectory(partialDirectory);
   renamePath(toLatin1(partialDirectory), toLatin1(directory));
   syncDirectory(parent);
-  removeFile(toLatin1(joinPath(directory, journalName)));
-  removeFile(toLatin1(joinPath(directory, ownerName)));
+  removeTree(orphan);
   return directory;
 }
 

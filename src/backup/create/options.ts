@@ -23,8 +23,8 @@ export interface CreateOptions {
   readonly extraChecksums: readonly ExtraAlgorithm[];
   readonly crossFileSystems: boolean;
   readonly acceptShrink: boolean;
-  /** These must be mount points, or nothing is written (exit 7). */
-  readonly mountPoints: readonly AbsolutePath[];
+  /** These must lie on mounts other than `/`, or nothing is written (exit 7). */
+  readonly mustBeMounted: readonly AbsolutePath[];
   /** Kept free on the backup disk, beyond what the snapshot needs. */
   readonly reserveBytes: number;
   /** Bytes read per second, all workers together; 0: no limit. */

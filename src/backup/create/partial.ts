@@ -2,9 +2,16 @@
 // which the next run goes on after a kill.
 
 import { CitadelError, joinPath, type AbsolutePath } from "../../core/index.ts";
-import { readText, writeFileAtomic, type System } from "../../system/index.ts";
-import { listDirectory, lstat } from "../../system/index.ts";
-import { SequentialWriter, makeDirectory, renamePath } from "../../system/raw-file.ts";
+import {
+  listDirectory,
+  lstat,
+  readBytes,
+  readText,
+  syncDirectory,
+  type System,
+  writeFileAtomic,
+} from "../../system/index.ts";
+import { SequentialWriter, makeDirectory, removeTree, renamePath } from "../../system/raw-file.ts";
 import { ScratchIndex } from "../../system/scratch-index.ts";
 import { readBlocks } from "../../system/stored-files.ts";
 import {
@@ -14,13 +21,17 @@ import {
   fromText,
   parseManifestLine,
   parsePartialName,
+  parseSnapshotId,
+  parseSnapshotJson,
   partialSuffix,
+  snapshotJsonName,
 } from "../format/index.ts";
 
-/** Files of the work itself; the first two may remain in a finished snapshot if we die right after its rename. */
-export const journalName = ".journal";
-export const ownerName = ".owner";
-export const scratchName = ".scratch";
+/** Holds the files of the work itself; taken out of the snapshot right before that gets its final name. */
+export const workName = ".work";
+const journalName = `${workName}/journal`;
+const ownerName = `${workName}/owner`;
+const scratchName = `${workName}/scratch`;
 
 /** What a partial must have in common with a run that wants to go on with it. */
 export interface PartialKind {
@@ -61,6 +72,7 @@ export function isPartialHeld(directory: string): boolean {
 }
 
 function claim(directory: AbsolutePath, pid: number): void {
+  makeDirectory(latin1(joinPath(directory, workName)), 0o700);
   const owner: Owner = { pid, start: processStart(pid) ?? "", boot: bootId() };
   writeFileAtomic(joinPath(directory, ownerName), `${JSON.stringify(owner)}\n`, { mode: 0o600 });
 }
@@ -80,6 +92,42 @@ export function findResumable(parent: AbsolutePath, kind: PartialKind): Absolute
     if (header !== undefined && isSameKind(header, kind)) return directory;
   }
   return undefined;
+}
+
+/**
+ * Gives partials of this source that lack nothing but their final name that name: their run died between the two.
+ * Everything in them was flushed before snapshot.json was written.
+ */
+export function finishCommitted(parent: AbsolutePath, sourceIdentity: string): void {
+  for (const name of listDirectory(parent) ?? []) {
+    const id = parsePartialName(name);
+    const directory = joinPath(parent, name);
+    if (id === undefined || isPartialHeld(directory)) continue;
+    const bytes = readBytes(joinPath(directory, snapshotJsonName));
+    if (bytes === undefined || lstat(joinPath(directory, workName)) !== undefined) continue;
+    try {
+      const record = parseSnapshotJson(bytes);
+      if (record.id !== id.id || record.source_identity !== sourceIdentity) continue;
+    } catch {
+      continue; // not finished after all
+    }
+    renamePath(latin1(directory), latin1(joinPath(parent, id.id)));
+    syncDirectory(parent);
+  }
+}
+
+/** Removes what runs that died at their very end left beside their finished snapshots. */
+export function removeOrphans(parent: AbsolutePath): void {
+  for (const name of listDirectory(parent) ?? []) {
+    const id = parseSnapshotId(name.slice(1, -workName.length));
+    if (id === undefined || !name.startsWith(".") || !name.endsWith(workName)) continue;
+    if (lstat(joinPath(parent, id.id)) !== undefined) removeTree(latin1(joinPath(parent, name)));
+  }
+}
+
+/** Where the files of the work go when the snapshot is finished. */
+export function orphanPath(parent: AbsolutePath, id: string): AbsolutePath {
+  return joinPath(parent, `.${id}${workName}`);
 }
 
 function isSameKind(left: PartialKind, right: PartialKind): boolean {

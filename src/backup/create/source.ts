@@ -99,7 +99,7 @@ function uuidOf(mount: Mount, system: Pick<System, "hostPaths">): string | undef
  */
 export function checkPlaces(options: CreateOptions, system: Pick<System, "hostPaths">): string[] {
   const { sourcePath, repositoryPath } = options;
-  checkMounts(options.mountPoints, system);
+  checkMounts(options.mustBeMounted, system);
   const source = stat(sourcePath);
   if (source?.type !== "directory") throw noSource(sourcePath, source === undefined);
   if (isWithin(repositoryPath, sourcePath) || isWithin(sourcePath, repositoryPath)) {
@@ -132,15 +132,15 @@ function noSource(path: AbsolutePath, isMissing: boolean): CitadelError {
 function checkMounts(wanted: readonly AbsolutePath[], system: Pick<System, "hostPaths">): void {
   const mounts = readMountsOf(system);
   if (mounts === undefined) return;
-  const mounted = new Set(mounts.map(({ mountpoint }) => mountpoint as string));
   for (const path of wanted) {
-    if (mounted.has(realpath(path) ?? path)) continue;
+    const mount = mountOf(mounts, realpath(path) ?? path);
+    if (mount !== undefined && mount.mountpoint !== "/") continue;
     throw new CitadelError({
       kind: "not-mounted",
       code: "NOT_MOUNTED",
-      message: `nothing is mounted on ${path}`,
+      message: `${path} lies on the root file system: its disk is not mounted`,
       path,
-      hint: `mount it (\`mount ${path}\`), or set CITADEL_REQUIRE_MOUNTS=no if it is no mount point here`,
+      hint: `mount it (\`mount ${path}\`), or set CITADEL_REQUIRE_MOUNTS=no if it belongs to the root disk here`,
     });
   }
 }

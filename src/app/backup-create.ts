@@ -1,0 +1,183 @@
+// `backup create` from the app: which source, where to, under which lock, with what the settings say; then the check
+// of what was made. `app/backup.ts` opens the rest of the backup engine.
+
+import { createHash } from "node:crypto";
+import type { CreateOptions, CreateProgress, CreateReport } from "../backup/create/options.ts";
+import { createSnapshot } from "../backup/create/create-snapshot.ts";
+import { slugOf, type SnapshotKind } from "../backup/format/index.ts";
+import { readSnapshot } from "../backup/repository.ts";
+import type { VerifyReport } from "../backup/verify-report.ts";
+import { verifySnapshot } from "../backup/verify.ts";
+import { CitadelError, isWithin, joinPath, type AbsolutePath } from "../core/index.ts";
+import { fromErrno, realpath, type System } from "../system/index.ts";
+import { acquireLock } from "../system/lock.ts";
+import { version } from "../version.ts";
+import type { App } from "./app.ts";
+import { statePlaces } from "./transaction.ts";
+
+export interface CreateRequest {
+  /** Host path; default: the active models. */
+  readonly source?: string | undefined;
+  readonly type?: SnapshotKind | undefined;
+  readonly tags?: readonly string[] | undefined;
+  /** Store everything as it is, under `data/`. */
+  readonly plain?: boolean | undefined;
+  readonly crossFileSystems?: boolean | undefined;
+  readonly acceptShrink?: boolean | undefined;
+  /** False: no check afterwards, whatever the settings say. */
+  readonly verify?: boolean | undefined;
+  readonly lockTimeoutMs: number;
+  /** For whoever waits for the lock. */
+  readonly command: string;
+}
+
+export interface CreateContext {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: CreateProgress) => void;
+}
+
+export interface CreateOutcome {
+  readonly report: CreateReport;
+  /** What the check found; undefined where none was asked for. */
+  readonly verification: VerifyReport | undefined;
+}
+
+/** Makes a snapshot of models and checks it. @throws kinds of createSnapshot; `locked` (exit 5) */
+export async function createBackup(
+  app: App,
+  request: CreateRequest,
+  context: CreateContext,
+): Promise<CreateOutcome> {
+  const options = toCreateOptions(app, request);
+  using _lock = await lockSource(app, options.sourcePath, request, context.signal);
+  const report = await createSnapshot(options, { system: app.system, ...context });
+  const isWanted = request.verify ?? app.settings.backup.verify_backups;
+  const verification = isWanted ? await verifyCreated(app, report, context) : undefined;
+  return { report, verification };
+}
+
+function toCreateOptions(app: App, request: CreateRequest): CreateOptions {
+  const { settings, system } = app;
+  const { backup, paths } = settings;
+  const { hostPaths } = system;
+  const active = resolved(hostPaths.real(paths.models_active));
+  const sourcePath =
+    request.source === undefined
+      ? (active ?? missing(hostPaths.real(paths.models_active)))
+      : (resolved(hostPaths.real(request.source)) ?? missing(hostPaths.real(request.source)));
+  const repositoryPath = hostPaths.real(paths.backup_root);
+  const modelsRoot = hostPaths.real(paths.models_root);
+  const isModels = isWithin(sourcePath, resolved(modelsRoot) ?? modelsRoot);
+  const needsMounts = requiresMounts(app);
+  const isPlain = request.plain === true || !backup.compress_backups;
+  const algorithm = backup.checksum_algorithm;
+  return {
+    sourcePath,
+    repositoryPath: resolved(repositoryPath) ?? repositoryPath,
+    area: "models",
+    type: request.type ?? (backup.incremental_backup ? "incremental" : "full"),
+    tags: request.tags ?? [],
+    jobs: backup.parallel_jobs,
+    compression: isPlain
+      ? null
+      : { method: backup.compression_algorithm, level: backup.compression_level },
+    deduplicate: backup.deduplication_enabled,
+    extraChecksums: algorithm === "sha256" ? [] : [algorithm],
+    crossFileSystems: request.crossFileSystems ?? false,
+    acceptShrink: request.acceptShrink ?? false,
+    mustBeMounted: needsMounts ? [repositoryPath, ...(isModels ? [modelsRoot] : [])] : [],
+    reserveBytes: backup.reserve_bytes,
+    limitBytesPerSecond: backup.io_limit,
+    attempts: backup.max_retry_attempts,
+    retryDelayMs: backup.retry_delay_seconds * 1000,
+    updateLatest: sourcePath === active,
+    settings: {
+      compress_backups: !isPlain,
+      compression_algorithm: backup.compression_algorithm,
+      compression_level: backup.compression_level,
+      deduplication_enabled: backup.deduplication_enabled,
+      checksum_algorithm: algorithm,
+      parallel_jobs: backup.parallel_jobs,
+    },
+    tool: toolOfThisBuild(),
+  };
+}
+
+export function toolOfThisBuild(): CreateOptions["tool"] {
+  const { version: number, commit } = version();
+  return { name: "citadel-agent", version: number, commit };
+}
+
+/** Whether storage roots have to be mounts: `auto` means yes, but no below --root. */
+export function requiresMounts({ settings, system }: App): boolean {
+  const wanted = settings.agent.require_mounts;
+  return wanted === "auto" ? !system.hostPaths.relocated : wanted;
+}
+
+function resolved(path: string): AbsolutePath | undefined {
+  return realpath(path) as AbsolutePath | undefined;
+}
+
+function missing(path: string): never {
+  throw new CitadelError({
+    kind: "not-found",
+    code: "SOURCE_MISSING",
+    message: `no source ${path}`,
+    path,
+    hint: "name a directory, or set CITADEL_MODELS_ACTIVE to one",
+    cause: fromErrno(new Error("ENOENT"), "realpath", path),
+  });
+}
+
+/** One backup of a source at a time, whatever its name. */
+export function lockSource(
+  { system, settings }: App,
+  source: AbsolutePath,
+  request: Pick<CreateRequest, "lockTimeoutMs" | "command">,
+  signal: AbortSignal,
+) {
+  const places = statePlaces(system, settings.agent.state_dir);
+  const digest = createHash("sha256").update(source).digest("hex").slice(0, 16);
+  return acquireLock({
+    directory: places.runtimeDir,
+    domain: `backup-${slugOf(source).slice(-40)}-${digest}`,
+    command: request.command,
+    timeoutMs: request.lockTimeoutMs,
+    clock: system.clock,
+    signal,
+  });
+}
+
+async function verifyCreated(
+  app: App,
+  report: CreateReport,
+  { signal, onProgress }: CreateContext,
+): Promise<VerifyReport> {
+  const snapshot = readSnapshot(report.directory, "models");
+  if (snapshot === undefined) {
+    throw new CitadelError({
+      kind: "integrity",
+      code: "SNAPSHOT_VANISHED",
+      message: `snapshot ${report.snapshot} is not there any more`,
+      path: joinPath(report.directory),
+      hint: "see who removes things below the backup root, then run the backup again",
+    });
+  }
+  const system: System = app.system;
+  return verifySnapshot(
+    snapshot,
+    {
+      mode: "quick",
+      cached: false,
+      sampleRate: app.settings.backup.verification_sample_rate,
+      seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+      cores: navigator.hardwareConcurrency,
+    },
+    {
+      clock: system.clock,
+      signal,
+      onProgress: ({ doneBytes, totalBytes, current }) =>
+        onProgress({ activity: "verifying", doneBytes, totalBytes, current }),
+    },
+  );
+}

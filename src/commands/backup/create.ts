@@ -1,0 +1,127 @@
+// `backup create [SOURCE]`: a proved copy of a tree, or with --configs of what a host needs to be rebuilt.
+
+import { createBackup, type CreateOutcome } from "../../app/backup-create.ts";
+import { CitadelError, ExitCode, formatBytes, formatDuration } from "../../core/index.ts";
+import { defineAgentCommand } from "../define.ts";
+
+const types = ["full", "incremental"] as const;
+
+export const command = defineAgentCommand({
+  description: "makes a snapshot of the active models (or SOURCE) and checks it",
+  access: "change",
+  args: {
+    source: { type: "positional", required: false, description: "directory; default: the active models" },
+    kind: {
+      type: "positional",
+      required: false,
+      options: types,
+      description: "the same as --type, as the former tool took it",
+    },
+    type: {
+      type: "enum",
+      options: types,
+      description: "full: every byte anew; incremental: unchanged files are linked (default: the setting)",
+    },
+    tag: {
+      type: "string",
+      multiple: true,
+      valueHint: "daily|weekly|monthly",
+      description: "keeps it for that reason as well",
+    },
+    plain: { type: "boolean", description: "stores nothing compressed: `cp -a data` restores all" },
+    crossFilesystems: { type: "boolean", description: "goes into file systems mounted below the source" },
+    acceptShrink: { type: "boolean", description: "the source may have lost more than half" },
+    verify: {
+      type: "boolean",
+      description: "checks the snapshot afterwards (default: the setting)",
+      negativeDescription: "does not check the snapshot afterwards",
+    },
+  },
+  examples: [
+    "citadel-agent backup create",
+    "citadel-agent backup create /mnt/citadel-models/active --type full",
+    "citadel-agent backup create --tag weekly --json",
+  ],
+  async run({ app, args, globals, out, signal, words }) {
+    if (args.kind !== undefined && args.type !== undefined && args.kind !== args.type) {
+      throw contradiction(args.kind, args.type);
+    }
+    const outcome = await createBackup(
+      app,
+      {
+        source: args.source,
+        type: args.type ?? args.kind,
+        tags: args.tag,
+        plain: args.plain,
+        crossFileSystems: args.crossFilesystems,
+        acceptShrink: args.acceptShrink,
+        verify: args.verify,
+        lockTimeoutMs: globals.lockTimeoutMs,
+        command: words.join(" "),
+      },
+      { signal, onProgress: (progress) => out.progress(progress) },
+    );
+    for (const warning of outcome.report.warnings) out.warn(warning);
+    out.result("backup-create", toDocument(outcome), () => formatOutcome(outcome));
+    return exitCodeFor(outcome);
+  },
+});
+
+function contradiction(kind: string, type: string): CitadelError {
+  return new CitadelError({
+    kind: "usage",
+    code: "ARGUMENTS_CONTRADICT",
+    message: `${kind} and --type ${type} contradict one another`,
+    hint: "give the type once",
+  });
+}
+
+export function exitCodeFor({ report, verification }: CreateOutcome): ExitCode {
+  if (verification !== undefined && !verification.valid) return ExitCode.findings;
+  return report.skipped_total > 0 ? ExitCode.partial : ExitCode.success;
+}
+
+export function toDocument({ report, verification }: CreateOutcome): Record<string, unknown> {
+  const { warnings, ...fields } = report;
+  return {
+    ...fields,
+    warnings,
+    verified:
+      verification === undefined
+        ? null
+        : {
+            valid: verification.valid,
+            mode: verification.mode,
+            sample_rate: verification.sampleRate,
+            files_checked: verification.filesChecked,
+            files_failed: verification.filesFailed,
+          },
+  };
+}
+
+export function formatOutcome({ report, verification }: CreateOutcome): string {
+  const lines = [
+    `snapshot   ${report.snapshot}`,
+    `in         ${report.directory}`,
+    `parent     ${report.parent ?? "none"}`,
+    `content    ${formatBytes(report.bytes)} in ${report.files} files`,
+    `copied     ${formatBytes(report.copied_bytes)} in ${report.copied_files} files`,
+    `linked     ${report.linked_files} files`,
+    `took       ${formatDuration(report.duration_s * 1000)} (${formatBytes(report.bytes_per_s)}/s)`,
+  ];
+  if (report.resumed_files > 0) lines.push(`resumed    ${report.resumed_files} files`);
+  if (report.packed_files > 0) lines.push(`packed     ${report.packed_files} files`);
+  if (report.outside_links > 0) lines.push(`links that leave the source  ${report.outside_links}`);
+  if (verification !== undefined) {
+    const { valid, filesChecked, filesTotal } = verification;
+    lines.push(
+      `check      ${valid ? "sound" : "DAMAGED"} (${filesChecked} of ${filesTotal} files read again)`,
+    );
+  }
+  if (report.skipped_total > 0) {
+    lines.push("", `Not in the snapshot: ${report.skipped_total}`);
+    for (const { path, reason } of report.skipped.slice(0, 20)) lines.push(`  ${reason}  ${path}`);
+    if (report.skipped_total > 20) lines.push("  … see --json or snapshot.json for more");
+  }
+  return lines.join("\n");
+}
