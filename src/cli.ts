@@ -31,6 +31,9 @@ export const commandMap: CommandMap = {
   rollback: lazy("go back to an earlier generation", () => import("./commands/rollback.ts")),
   // monitor
   // backup
+  backup: group("snapshots that are proved", {
+    create: lazy("make a snapshot and check it", () => import("./commands/backup/create.ts")),
+  }),
   // models, tune, store, service
   // the agent itself
   doctor: lazy("checks of the agent's own footing", () => import("./commands/doctor.ts")),

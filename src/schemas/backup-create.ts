@@ -1,11 +1,30 @@
 // `backup create --json`.
 
-import { bool, count, document, list, nullable, number, object, oneOf, ratio, seconds, text } from "./define.ts";
+import {
+  bool,
+  count,
+  document,
+  list,
+  nullable,
+  number,
+  object,
+  oneOf,
+  ratio,
+  seconds,
+  text,
+} from "./define.ts";
 
 const skipped = object({
   path: text,
   "path_b64?": text,
-  reason: oneOf("changed", "vanished", "unreadable", "mount_point", "name_too_long", "unknown_type"),
+  reason: oneOf(
+    "changed",
+    "vanished",
+    "unreadable",
+    "mount_point",
+    "name_too_long",
+    "unknown_type",
+  ),
   "error?": text,
 });
 

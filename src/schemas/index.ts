@@ -14,6 +14,7 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   history: () => import("./history.ts"),
   incident: () => import("./incident.ts"),
   schema: () => import("./schema.ts"),
+  "backup-create": () => import("./backup-create.ts"),
   "dirs-verify": () => import("./dirs-verify.ts"),
   env: () => import("./env.ts"),
   "links-list": () => import("./links-list.ts"),

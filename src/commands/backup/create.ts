@@ -10,7 +10,11 @@ export const command = defineAgentCommand({
   description: "makes a snapshot of the active models (or SOURCE) and checks it",
   access: "change",
   args: {
-    source: { type: "positional", required: false, description: "directory; default: the active models" },
+    source: {
+      type: "positional",
+      required: false,
+      description: "directory; default: the active models",
+    },
     kind: {
       type: "positional",
       required: false,
@@ -20,7 +24,8 @@ export const command = defineAgentCommand({
     type: {
       type: "enum",
       options: types,
-      description: "full: every byte anew; incremental: unchanged files are linked (default: the setting)",
+      description:
+        "full: every byte anew; incremental: unchanged files are linked (default: the setting)",
     },
     tag: {
       type: "string",
@@ -29,7 +34,10 @@ export const command = defineAgentCommand({
       description: "keeps it for that reason as well",
     },
     plain: { type: "boolean", description: "stores nothing compressed: `cp -a data` restores all" },
-    crossFilesystems: { type: "boolean", description: "goes into file systems mounted below the source" },
+    crossFilesystems: {
+      type: "boolean",
+      description: "goes into file systems mounted below the source",
+    },
     acceptShrink: { type: "boolean", description: "the source may have lost more than half" },
     verify: {
       type: "boolean",
