@@ -40,11 +40,17 @@ function dictionary<T>(
     schema: () =>
       v.pipe(
         v.union([v.pipe(v.string(), v.transform(parseObject)), v.looseObject({})]),
-        v.check((parsed) => !Array.isArray(parsed)),
+        v.check((parsed) => !Array.isArray(parsed) && !hasReservedKey(parsed)),
         v.record(v.pipe(v.string(), v.check(isKey)), value()),
       ),
     format: (entries) => JSON.stringify(entries),
   };
+}
+
+/** Keys that `v.record` leaves out without a word, to protect prototypes. */
+function hasReservedKey(parsed: unknown): boolean {
+  if (parsed === null || typeof parsed !== "object") return false;
+  return ["__proto__", "constructor", "prototype"].some((key) => Object.hasOwn(parsed, key));
 }
 
 const pathPart = () => v.pipe(v.string(), v.check(isPathPart));

@@ -131,9 +131,18 @@ function readSecret(
 
 /** A value for an error message, on one line and short; of an address only the part without secrets. */
 function showValue(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = typeof value === "number" ? String(value) : textOf(value);
   const masked = text.replace(/(\/\/)[^/@\s]*@/g, `$1${maskedText}@`);
   return masked.length > 200 ? `${masked.slice(0, 200)}…` : masked;
+}
+
+/** YAML can make a value that holds itself, which JSON cannot say. */
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return "(a value that holds itself)";
+  }
 }
 
 /** A path that nobody set is its root's path and a suffix. Roots come before what lies below them. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import { environmentId, generatedPathNames } from "../../src/core/index.ts";
-import { formatOrigin, loadSettings } from "../../src/settings/index.ts";
+import { formatOrigin, formatProblem, loadSettings } from "../../src/settings/index.ts";
 import { createHostPaths, readEnvironment } from "../../src/system/index.ts";
 import { inspectWith, problemsOf, World } from "./world.ts";
 
@@ -339,6 +339,19 @@ history_keep = "5"
     expect(problem?.source).toBe(`configuration file ${config}:${line}`);
   });
 
+  test.each([
+    ["c.yml", "backup: &a\n  retention_days: *a\n", "holds itself"],
+    ["c.yml", `backup: ${"[".repeat(100_000)}`, "YAML|call stack"],
+    ["c.yml", "backup:\n  retention_days: .nan\n", "=NaN"],
+    ["c.toml", "[backup]\nretention_days = 1979-05-27\n", "1979-05-27"],
+    ["c.toml", "[backup]\nretention_days = 99999999999999999999\n", "range"],
+    ["c.toml", "a\0b", "TOML"],
+  ])("%s with a strange value is one problem, not a crash", (name, text, said) => {
+    using world = new World();
+    const { problems } = world.inspect({}, { config: world.write(name, text) });
+    expect(problems.map(formatProblem)).toEqual([expect.stringMatching(new RegExp(said))]);
+  });
+
   test("keeps octal modes as they were written, quoted or not", () => {
     using world = new World();
     for (const [written, mode] of [
@@ -364,6 +377,13 @@ history_keep = "5"
     const { settings, problems } = world.inspect({}, { config });
     expect(problems).toEqual([]);
     expect(settings.service.port).toBe(4000);
+  });
+
+  test("refuses aliases named as parts of objects", () => {
+    for (const key of ["__proto__", "constructor", "prototype"]) {
+      const { problems } = inspectWith({ MODEL_CONVENIENCE_LINKS: `{"${key}": "yi-34b-chat"}` });
+      expect(problems).toHaveLength(1);
+    }
   });
 
   test("cannot reach the prototypes of objects", () => {
