@@ -31,8 +31,11 @@ export const commandMap: CommandMap = {
   rollback: lazy("go back to an earlier generation", () => import("./commands/rollback.ts")),
   // monitor
   // backup
-  backup: group("snapshots that are proved", {
+  backup: group("copies that are proved good, and their restore", {
     create: lazy("make a snapshot and check it", () => import("./commands/backup/create.ts")),
+    list: lazy("the snapshots on the backup disk", () => import("./commands/backup/list.ts")),
+    verify: lazy("prove snapshots", () => import("./commands/backup/verify.ts")),
+    restore: lazy("bring a snapshot back", () => import("./commands/backup/restore.ts")),
   }),
   // models, tune, store, service
   // the agent itself

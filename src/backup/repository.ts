@@ -92,12 +92,16 @@ const latestNames = new Set(["latest", "latest_backup"]);
 
 /**
  * The snapshot that a person names: an id, `latest` (or `latest_backup`), `latest:<slug>`, or a path.
- * @param activeSource the source that plain `latest` means
+ * @param activeSources the paths of the source that plain `latest` means, as it may have been given
  * @throws kind `not-found`, code `SNAPSHOT_UNKNOWN`
  */
-export function resolveSnapshot(root: string, name: string, activeSource: string): FoundSnapshot {
+export function resolveSnapshot(
+  root: string,
+  name: string,
+  activeSources: readonly string[],
+): FoundSnapshot {
   const snapshots = () => listSnapshots(root);
-  if (latestNames.has(name)) return newest(snapshots(), activeSource, name, root);
+  if (latestNames.has(name)) return newest(snapshots(), activeSources, name, root);
   if (name.startsWith("latest:")) return newestOfSlug(snapshots(), name.slice(7), root);
   if (!name.includes("/")) {
     const found = snapshots().find((snapshot) => nameOf(snapshot.directory) === name);
@@ -106,7 +110,7 @@ export function resolveSnapshot(root: string, name: string, activeSource: string
   }
   const real = realpath(name);
   if (real === undefined && latestNames.has(nameOf(name))) {
-    return newest(snapshots(), activeSource, name, root);
+    return newest(snapshots(), activeSources, name, root);
   }
   const found = real === undefined ? undefined : readSnapshot(real as AbsolutePath, "models");
   if (found === undefined) throw unknownSnapshot(name, root);
@@ -115,12 +119,12 @@ export function resolveSnapshot(root: string, name: string, activeSource: string
 
 function newest(
   snapshots: readonly FoundSnapshot[],
-  source: string,
+  sources: readonly string[],
   name: string,
   root: string,
 ): FoundSnapshot {
   const found = snapshots.findLast(
-    ({ state, record }) => state === "complete" && record?.source === source,
+    ({ state, record }) => state === "complete" && sources.includes(record?.source ?? ""),
   );
   if (found === undefined) throw unknownSnapshot(name, root);
   return found;
@@ -148,12 +152,12 @@ function newestOfSlug(
  * The newest complete snapshot of a source that is not later than a moment.
  * @throws kind `not-found`, code `SNAPSHOT_UNKNOWN`
  */
-export function snapshotAt(root: string, atMs: number, source: string): FoundSnapshot {
+export function snapshotAt(root: string, atMs: number, sources: readonly string[]): FoundSnapshot {
   const found = listSnapshots(root).findLast(
     ({ state, record, startedMs }) =>
-      state === "complete" && record?.source === source && startedMs <= atMs,
+      state === "complete" && sources.includes(record?.source ?? "") && startedMs <= atMs,
   );
   if (found === undefined)
-    throw unknownSnapshot(`of ${source} at ${new Date(atMs).toISOString()}`, root);
+    throw unknownSnapshot(`of ${sources[0]} at ${new Date(atMs).toISOString()}`, root);
   return found;
 }

@@ -5,6 +5,7 @@ import type { Explanation, Explanations } from "./define.ts";
 
 const areas: Readonly<Record<string, () => Promise<{ readonly explanations: Explanations }>>> = {
   backup_create: () => import("./backup-create.ts"),
+  backup: () => import("./backup.ts"),
   cli: () => import("./cli.ts"),
   core: () => import("./core.ts"),
   incident: () => import("./incident.ts"),

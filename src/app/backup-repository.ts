@@ -1,0 +1,235 @@
+// Where the repository, its catalogue and its locks lie for whoever calls, and the running of verifications and
+// restores with their records: what the commands and the daemon share.
+
+import type { CatalogOptions } from "../backup/catalog.ts";
+import {
+  Catalog,
+  contentKey,
+  openCatalog,
+  readCatalog,
+  type ContentKey,
+} from "../backup/catalog.ts";
+import { InodeLedger } from "../backup/inode-ledger.ts";
+import { resolveSnapshot, type FoundSnapshot } from "../backup/repository.ts";
+import { chooseOldest } from "../backup/sampling.ts";
+import { readManifest } from "../backup/snapshot-reader.ts";
+import { verifySnapshot, type VerifyContext, type VerifyOptions } from "../backup/verify.ts";
+import type { VerifyReport } from "../backup/verify-report.ts";
+import { CitadelError, type AbsolutePath } from "../core/index.ts";
+import { realpath } from "../system/index.ts";
+import { acquireLock, type Lock, type LockDomain } from "../system/lock.ts";
+import { statExact } from "../system/native.ts";
+import { fromText } from "../backup/format/byte-path.ts";
+import { storedPath } from "../backup/format/manifest.ts";
+import type { App } from "./app.ts";
+import { statePlaces } from "./transaction.ts";
+
+export interface BackupPlaces extends CatalogOptions {
+  readonly runtimeDir: AbsolutePath;
+  /** The active models, as a source may have been written down. */
+  readonly activeSources: readonly string[];
+  readonly isRoot: boolean;
+  readonly cores: number;
+}
+
+export function backupPlaces(app: App): BackupPlaces {
+  const { system, settings } = app;
+  const { hostPaths, environment, clock } = system;
+  const { stateDir, runtimeDir } = statePlaces(system, settings.agent.state_dir);
+  const active = hostPaths.real(settings.paths.models_active);
+  const sources = [active, realpathOrSelf(active), settings.paths.models_active];
+  return {
+    stateDir,
+    runtimeDir,
+    backupRoot: hostPaths.real(settings.paths.backup_root),
+    clock,
+    user: environment.user,
+    pid: environment.pid,
+    activeSources: [...new Set(sources)],
+    isRoot: environment.isRoot,
+    cores: navigator.hardwareConcurrency,
+  };
+}
+
+function realpathOrSelf(path: string): string {
+  try {
+    return realpath(path) ?? path;
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError)) throw thrown;
+    return path; // a dead mount or a loop: then the name is all we have
+  }
+}
+
+/** The snapshot that an argument names; a path is taken below --root. */
+export function findSnapshot(app: App, name: string): FoundSnapshot {
+  const places = backupPlaces(app);
+  const wanted = name.startsWith("/") ? app.system.hostPaths.real(name) : name;
+  return resolveSnapshot(places.backupRoot, wanted, places.activeSources);
+}
+
+/** The catalogue for recording, or why there is none: a full or read-only state disk stops no verification. */
+export function tryCatalog(places: BackupPlaces): { catalog?: Catalog; remark?: string } {
+  try {
+    const catalog = openCatalog(places);
+    if (catalog.setAside === undefined) return { catalog };
+    return { catalog, remark: `the catalogue was damaged: it is kept as ${catalog.setAside}` };
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError)) throw thrown;
+    return { remark: `the result could not be recorded: ${thrown.message}` };
+  }
+}
+
+/** What the catalogue knows, for reading; undefined where there is none. */
+export function lookIntoCatalog(places: BackupPlaces): { catalog?: Catalog; why?: string } {
+  return readCatalog(places);
+}
+
+/**
+ * Takes the lock that keeps `cleanup` away from a snapshot. Where locks cannot be kept (a read-only host, a user
+ * without rights) there is none: such a caller cannot clean up either.
+ * @throws kind `locked` while the snapshot is being removed
+ */
+export async function lockSnapshot(
+  app: App,
+  id: string,
+  command: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Lock | undefined> {
+  const { runtimeDir } = backupPlaces(app);
+  const domain = `snapshot-${id}` as LockDomain;
+  try {
+    const { clock } = app.system;
+    return await acquireLock({
+      directory: runtimeDir,
+      domain,
+      command,
+      timeoutMs,
+      clock,
+      signal,
+      shared: true,
+    });
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError)) throw thrown;
+    if (thrown.kind === "locked" || thrown.kind === "cancelled") throw thrown;
+    return undefined;
+  }
+}
+
+/** Collects what was verified and writes it in batches. */
+class CoverageWriter {
+  #pending: ContentKey[] = [];
+
+  constructor(
+    readonly catalog: Catalog | undefined,
+    readonly nowMs: () => number,
+  ) {}
+
+  add(key: ContentKey): void {
+    this.#pending.push(key);
+    if (this.#pending.length >= 1000) this.flush();
+  }
+
+  flush(): void {
+    if (this.#pending.length > 0) this.catalog?.recordContent(this.#pending, this.nowMs());
+    this.#pending = [];
+  }
+}
+
+export interface VerifyRun {
+  readonly mode: "quick" | "full";
+  readonly cached: boolean;
+  readonly sampleRate: number;
+  readonly seed: number;
+  /** Take those verified longest ago instead of random ones. */
+  readonly rotate: boolean;
+  readonly ledger?: InodeLedger | undefined;
+}
+
+/** Verifies one snapshot and records the result, as far as it can be recorded. */
+export async function verifyAndRecord(
+  app: App,
+  snapshot: FoundSnapshot,
+  run: VerifyRun,
+  context: Pick<VerifyContext, "signal" | "onProgress" | "pace">,
+): Promise<VerifyReport> {
+  const places = backupPlaces(app);
+  const { catalog, remark } = tryCatalog(places);
+  using opened = catalog;
+  const coverage = new CoverageWriter(opened, () => places.clock.nowMs());
+  const choice = run.rotate
+    ? chooseOldest(lastVerified(snapshot, opened), run.sampleRate)
+    : undefined;
+  const options: VerifyOptions = { ...run, choice, cores: places.cores };
+  const job = opened?.startJob({
+    kind: "verify",
+    source: snapshot.record?.source,
+    destination: snapshot.directory,
+    type: run.mode,
+  });
+  try {
+    const report = await verifySnapshot(snapshot, options, {
+      ...context,
+      clock: app.system.clock,
+      ledger: run.ledger,
+      onVerified: ({ entry, stat }) => {
+        if (!run.cached) coverage.add(contentKey(stat.ino, (entry.packed ?? entry).sha256));
+      },
+    });
+    coverage.flush();
+    opened?.recordVerification(report);
+    if (job !== undefined) {
+      const outcome = {
+        snapshot: report.snapshot,
+        files: report.filesChecked,
+        bytes: report.bytesChecked,
+      };
+      const failure = {
+        code: "BACKUP_DAMAGED",
+        message: `${report.filesFailed} paths are not as they should be`,
+      };
+      opened?.finishJob(job, outcome, report.valid ? undefined : failure);
+    }
+    return remark === undefined ? report : { ...report, remarks: [...report.remarks, remark] };
+  } catch (thrown) {
+    if (job !== undefined) opened?.finishJob(job, {}, failureOf(thrown));
+    throw thrown;
+  }
+}
+
+/** Code and message of what was thrown, for the catalogue. */
+export function failureOf(thrown: unknown): { code: string; message: string } {
+  if (thrown instanceof CitadelError) return { code: thrown.code, message: thrown.message };
+  return { code: "INTERNAL", message: thrown instanceof Error ? thrown.message : String(thrown) };
+}
+
+/** When each file of a snapshot was last verified, in manifest order; 0 for never, or not known. */
+function lastVerified(snapshot: FoundSnapshot, catalog: Catalog | undefined): Float64Array {
+  const total = snapshot.record?.counts.files ?? 0;
+  const verifiedAt = new Float64Array(total);
+  if (catalog === undefined) return verifiedAt;
+  const base = fromText(snapshot.directory);
+  let position = 0;
+  try {
+    for (const entry of readManifest(snapshot.directory)) {
+      if (entry.type !== "file" || position >= total) continue;
+      verifiedAt[position] = verifiedTime(catalog, `${base}/${storedPath(entry)}`, entry);
+      position += 1;
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError)) throw thrown; // a damaged manifest is what the verification will say
+  }
+  return verifiedAt;
+}
+
+function verifiedTime(
+  catalog: Catalog,
+  path: string,
+  entry: { sha256: string; packed?: { sha256: string } | undefined },
+): number {
+  try {
+    return catalog.verifiedAt(contentKey(statExact(path).ino, (entry.packed ?? entry).sha256));
+  } catch {
+    return 0; // missing: the verification says so
+  }
+}

@@ -1,0 +1,199 @@
+// `backup restore`: a snapshot, or a part of it, into a new directory or into an existing tree.
+
+import {
+  backupPlaces,
+  failureOf,
+  findSnapshot,
+  lockSnapshot,
+  tryCatalog,
+} from "../../app/backup-repository.ts";
+import { displayPath, jsonPath } from "../../backup/format/byte-path.ts";
+import { type FoundSnapshot, snapshotAt } from "../../backup/repository.ts";
+import { planInPlace, restoreInPlace } from "../../backup/restore-in-place.ts";
+import { countNeed, filterPaths } from "../../backup/restore-plan.ts";
+import {
+  assertSoundMetadata,
+  restoreSnapshot,
+  type RestoreContext,
+  type RestoreReport,
+} from "../../backup/restore.ts";
+import { readManifest } from "../../backup/snapshot-reader.ts";
+import {
+  CitadelError,
+  ExitCode,
+  absolutePath,
+  formatBytes,
+  formatDuration,
+} from "../../core/index.ts";
+import type { App } from "../../app/app.ts";
+import type { Style } from "../../output/index.ts";
+import { defineAgentCommand } from "../define.ts";
+
+export const command = defineAgentCommand({
+  description: "brings a snapshot or a part of it back, every byte checked while it is written",
+  access: "change",
+  args: {
+    snapshot: {
+      type: "positional",
+      required: false,
+      description: "an id, a path, latest, latest:SOURCE",
+    },
+    at: { type: "string", valueHint: "TIME", description: "the newest one not later than this" },
+    path: { type: "string", multiple: true, valueHint: "GLOB", description: "only what matches" },
+    to: { type: "string", required: true, valueHint: "DIR", description: "absent or empty" },
+    inPlace: { type: "boolean", description: "mend an existing tree file by file" },
+    force: { type: "boolean", description: "with --in-place: replace files that differ" },
+    privileged: { type: "boolean", description: "setuid bits, devices, rights in attributes" },
+  },
+  examples: [
+    "citadel-agent backup restore latest --to /mnt/citadel-models/restored",
+    "citadel-agent backup restore latest --in-place --to /mnt/citadel-models/active --path 'llama/**'",
+    "citadel-agent backup restore --at 2026-01-02 --to /tmp/then",
+  ],
+  async run({ app, args, out, signal, globals }) {
+    const snapshot = chooseSnapshot(app, args.snapshot, args.at);
+    const places = backupPlaces(app);
+    const options = {
+      to: app.system.hostPaths.real(absolutePath(args.to)),
+      globs: args.path,
+      privileged: args.privileged === true,
+      isRoot: places.isRoot,
+      force: args.force === true,
+    };
+    const context: RestoreContext = {
+      clock: app.system.clock,
+      signal,
+      onProgress: ({ current, ...progress }) =>
+        out.progress({ ...progress, activity: "restoring", current: displayPath(current) }),
+    };
+    using _lock = await lockSnapshot(
+      app,
+      snapshot.id,
+      "backup restore",
+      globals.lockTimeoutMs,
+      signal,
+    );
+    if (globals.dryRun) {
+      const plan = planRestore(snapshot, options, args.inPlace === true, context);
+      const fields = { snapshot: snapshot.id, to: options.to, ...plan };
+      out.result("backup_restore_plan", fields, () => formatPlan(fields));
+      return ExitCode.success;
+    }
+    if (options.force && args.inPlace === true) {
+      const plan = planInPlace(snapshot, options, context);
+      const question = `replace ${plan.replace} files in ${options.to} by those of ${snapshot.id}?`;
+      if (plan.replace > 0 && !(await out.confirm(question))) return ExitCode.decision;
+    }
+    const { catalog, remark } = tryCatalog(places);
+    using opened = catalog;
+    if (remark !== undefined) out.warn(remark);
+    const { source } = snapshot.record ?? {};
+    const job = opened?.startJob({ kind: "restore", source, destination: options.to });
+    try {
+      const report =
+        args.inPlace === true
+          ? await restoreInPlace(snapshot, options, context)
+          : await restoreSnapshot(snapshot, options, context);
+      const { files, bytes, failed } = report;
+      const lost =
+        failed.length === 0
+          ? undefined
+          : { code: "RESTORE_INCOMPLETE", message: `${failed.length} files could not be restored` };
+      if (job !== undefined) opened?.finishJob(job, { snapshot: snapshot.id, files, bytes }, lost);
+      for (const text of report.remarks) out.warn(text);
+      out.result("backup_restore", toDocument(report), () => formatReport(report, out.style));
+      return failed.length === 0 ? ExitCode.success : ExitCode.partial;
+    } catch (thrown) {
+      if (job !== undefined) opened?.finishJob(job, { snapshot: snapshot.id }, failureOf(thrown));
+      throw thrown;
+    }
+  },
+});
+
+function chooseSnapshot(app: App, name: string | undefined, at: string | undefined): FoundSnapshot {
+  if ((name === undefined) === (at === undefined)) {
+    throw new CitadelError({
+      kind: "usage",
+      code: "ARGUMENTS_CONFLICT",
+      message: "a restore needs a snapshot or --at TIME, and not both",
+      hint: "see `citadel-agent backup list`; `latest` is the newest of the active models",
+    });
+  }
+  if (at === undefined) return findSnapshot(app, name ?? "latest");
+  const atMs = Date.parse(/^\d{4}-\d{2}-\d{2}$/.test(at) ? `${at}T23:59:59.999` : at);
+  if (Number.isNaN(atMs)) {
+    throw new CitadelError({
+      kind: "usage",
+      code: "TIME_INVALID",
+      message: `not a time: ${JSON.stringify(at)}`,
+      hint: "write it as 2026-01-02 (the end of that day, local time) or 2026-01-02T03:04:05Z",
+    });
+  }
+  const { backupRoot, activeSources } = backupPlaces(app);
+  return snapshotAt(backupRoot, atMs, activeSources);
+}
+
+function planRestore(
+  snapshot: FoundSnapshot,
+  options: Parameters<typeof planInPlace>[1],
+  isInPlace: boolean,
+  context: Parameters<typeof planInPlace>[2],
+): { create: number; replace: number; unchanged: number; bytes: number; differing: string[] } {
+  if (isInPlace) {
+    const { create, replace, unchanged, neededBytes, differing } = planInPlace(
+      snapshot,
+      options,
+      context,
+    );
+    return {
+      create,
+      replace,
+      unchanged,
+      bytes: neededBytes,
+      differing: differing.map(displayPath),
+    };
+  }
+  assertSoundMetadata(snapshot);
+  const need = countNeed(readManifest(snapshot.directory), filterPaths(options.globs));
+  return { create: need.entries, replace: 0, unchanged: 0, bytes: need.bytes, differing: [] };
+}
+
+function formatPlan(plan: {
+  snapshot: string;
+  to: string;
+  create: number;
+  replace: number;
+  unchanged: number;
+  bytes: number;
+}): string {
+  return `would restore ${plan.snapshot} to ${plan.to}: ${plan.create} new, ${plan.replace} replaced, ${plan.unchanged} as they are, ${formatBytes(plan.bytes)} to write`;
+}
+
+const listed = (items: RestoreReport["failed"]) =>
+  items.map(({ path, reason }) => ({ ...jsonPath(path), reason }));
+
+function toDocument(report: RestoreReport): Record<string, unknown> {
+  return {
+    snapshot: report.snapshot,
+    to: report.to,
+    files: report.files,
+    bytes: report.bytes,
+    unchanged: report.unchanged,
+    failed: listed(report.failed),
+    skipped: listed(report.skipped),
+    duration_s: report.durationMs / 1000,
+    remarks: report.remarks,
+  };
+}
+
+function formatReport(report: RestoreReport, style: Style): string {
+  const lines = [
+    `restored ${report.files} files, ${formatBytes(report.bytes)}, to ${report.to} in ${formatDuration(report.durationMs)}`,
+  ];
+  for (const { path, reason } of report.failed) {
+    lines.push(`  ${style.paint("critical", "lost")} ${displayPath(path)}: ${reason}`);
+  }
+  for (const { path, reason } of report.skipped)
+    lines.push(`  left out (${reason}): ${displayPath(path)}`);
+  return lines.join("\n");
+}

@@ -1,0 +1,102 @@
+// What `backup verify` prints: the document of spec/cli.md, and the text.
+
+import type { VerifyRun } from "../../app/backup-repository.ts";
+import { jsonPath, displayPath, type BytePath } from "../../backup/format/byte-path.ts";
+import type { VerifyFailure, VerifyReport } from "../../backup/verify-report.ts";
+import { formatBytes, formatDuration } from "../../core/index.ts";
+import type { Style } from "../../output/index.ts";
+
+/** A report of something that could not be checked at all: never a pass. */
+export function failedReport(name: string, reason: string, run: VerifyRun): VerifyReport {
+  return {
+    snapshot: name,
+    valid: false,
+    mode: run.mode,
+    cached: run.cached,
+    sampleRate: run.sampleRate,
+    seed: undefined,
+    filesTotal: 0,
+    filesChecked: 0,
+    filesFailed: 1,
+    bytesChecked: 0,
+    bytesRead: 0,
+    durationMs: 0,
+    failures: [{ path: "snapshot.json" as BytePath, reason, ranges: [] }],
+    isWhole: false,
+    remarks: [],
+  };
+}
+
+/** `data/a/b` is `a/b` of the area `data`; metadata lies beside. */
+function split({ path }: VerifyFailure): { area: "data" | "packed" | "snapshot"; path: BytePath } {
+  for (const area of ["data", "packed"] as const) {
+    if (path.startsWith(`${area}/`)) return { area, path: path.slice(area.length + 1) as BytePath };
+  }
+  return { area: "snapshot", path };
+}
+
+export function toVerifyDocument(report: VerifyReport): Record<string, unknown> {
+  return {
+    snapshot: report.snapshot,
+    valid: report.valid,
+    mode: report.mode,
+    cached: report.cached,
+    sample_rate: report.sampleRate,
+    seed: report.seed ?? null,
+    files_total: report.filesTotal,
+    files_checked: report.filesChecked,
+    files_failed: report.filesFailed,
+    bytes_checked: report.bytesChecked,
+    bytes_read: report.bytesRead,
+    duration_s: report.durationMs / 1000,
+    whole: report.isWhole,
+    failures: report.failures.map((failure) => {
+      const { area, path } = split(failure);
+      const { reason, ranges, errno } = failure;
+      return { ...jsonPath(path), area, reason, ranges, ...(errno === undefined ? {} : { errno }) };
+    }),
+    remarks: report.remarks,
+  };
+}
+
+const reasons: Record<string, string> = {
+  content: "its bytes are not those that were backed up",
+  size: "has another size",
+  missing: "is missing",
+  extra: "does not belong there",
+  type: "is of another type",
+  mode: "has other permissions",
+  target: "points elsewhere",
+  unreadable: "cannot be read",
+  damaged: "is damaged",
+  counts: "says other numbers than were found",
+  partial: "was never written: the snapshot is not complete",
+  unknown: "there is no such snapshot",
+};
+
+const maxShown = 50;
+
+export function formatVerify(report: VerifyReport, style: Style): string {
+  const verdict = report.valid ? style.paint("ok", "valid") : style.paint("critical", "NOT VALID");
+  const rate = report.durationMs > 0 ? (report.bytesRead / report.durationMs) * 1000 : 0;
+  const kinds = [report.mode, ...(report.cached ? ["from the page cache"] : [])];
+  if (report.sampleRate < 1) kinds.push(`sample ${report.sampleRate}`);
+  if (report.seed !== undefined) kinds.push(`seed ${report.seed}`);
+  const lines = [
+    `${report.snapshot}: ${verdict} (${kinds.join(", ")})`,
+    `  ${report.filesChecked} of ${report.filesTotal} files, ${formatBytes(report.bytesChecked)} in ${formatDuration(report.durationMs)} (${formatBytes(rate)}/s)`,
+  ];
+  for (const failure of report.failures.slice(0, maxShown)) {
+    const { path } = split(failure);
+    const ranges = failure.ranges.map(([start, end]) => `${start}-${end}`).slice(0, 8);
+    const where = ranges.length === 0 ? "" : `, bytes ${ranges.join(", ")}`;
+    lines.push(
+      `  ${style.paint("critical", displayPath(path))} ${reasons[failure.reason] ?? failure.reason}${where}`,
+    );
+  }
+  const more = report.filesFailed - Math.min(report.failures.length, maxShown);
+  if (more > 0) lines.push(`  and ${more} more`);
+  if (!report.valid)
+    lines.push("  mend it: citadel-agent backup repair ID; or restore from another snapshot");
+  return lines.join("\n");
+}

@@ -1,0 +1,118 @@
+// `backup verify`: proves snapshots, or says what is wrong with them and where.
+
+import {
+  verifyAndRecord,
+  findSnapshot,
+  backupPlaces,
+  lockSnapshot,
+  type VerifyRun,
+} from "../../app/backup-repository.ts";
+import { InodeLedger } from "../../backup/inode-ledger.ts";
+import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
+import type { VerifyReport } from "../../backup/verify-report.ts";
+import { CitadelError, ExitCode } from "../../core/index.ts";
+import { defineAgentCommand } from "../define.ts";
+import { failedReport, formatVerify, toVerifyDocument } from "./verify-output.ts";
+
+export const command = defineAgentCommand({
+  description: "proves snapshots: manifest, structure, and every byte or a sample",
+  access: "change",
+  args: {
+    snapshot: {
+      type: "positional",
+      required: false,
+      description: "an id, a path, latest (default), latest:SOURCE",
+    },
+    rate: {
+      type: "positional",
+      required: false,
+      value: "number",
+      min: 0,
+      max: 1,
+      fraction: true,
+      description: "as --sample",
+    },
+    all: { type: "boolean", description: "every complete snapshot; shared files are read once" },
+    mode: {
+      type: "enum",
+      options: ["quick", "full"],
+      default: "quick",
+      description: "quick: every 16 MiB by xxh3; full: SHA-256 of every file too",
+    },
+    sample: {
+      type: "number",
+      min: 0,
+      max: 1,
+      fraction: true,
+      valueHint: "R",
+      description: "check only this share of the files; 0: structure only",
+    },
+    seed: { type: "number", min: 0, max: 4_294_967_295, description: "seed of the random sample" },
+    rotate: { type: "boolean", description: "sample those verified longest ago (default 0.1)" },
+    cached: { type: "boolean", description: "read through the page cache; proves no disk" },
+  },
+  examples: [
+    "citadel-agent backup verify",
+    "citadel-agent backup verify --all --mode full",
+    "citadel-agent backup verify /mnt/citadel-backup/latest 0.1",
+  ],
+  async run({ app, args, out, signal, globals }) {
+    const rate = args.sample ?? args.rate;
+    const run: VerifyRun = {
+      mode: args.mode,
+      cached: args.cached === true,
+      sampleRate: rate ?? (args.rotate === true ? 0.1 : 1),
+      seed: args.seed ?? Math.floor(Math.random() * 2 ** 32),
+      rotate: args.rotate === true,
+      ledger: args.all === true ? new InodeLedger() : undefined,
+    };
+    if (args.all === true && args.snapshot !== undefined) throw notBoth();
+    const name = args.snapshot ?? "latest";
+    const reports: VerifyReport[] = [];
+    const verify = async (snapshot: FoundSnapshot) => {
+      using _lock = await lockSnapshot(
+        app,
+        snapshot.id,
+        "backup verify",
+        globals.lockTimeoutMs,
+        signal,
+      );
+      const report = await verifyAndRecord(app, snapshot, run, {
+        signal,
+        onProgress: (progress) => out.progress({ activity: "verifying", ...progress }),
+      });
+      for (const remark of report.remarks) out.warn(remark);
+      reports.push(report);
+    };
+    if (args.all === true) {
+      const found = listSnapshots(backupPlaces(app).backupRoot);
+      for (const snapshot of found) if (snapshot.state !== "partial") await verify(snapshot);
+      if (reports.length === 0) reports.push(failedReport("--all", "unknown", run));
+    } else {
+      try {
+        await verify(findSnapshot(app, name));
+      } catch (thrown) {
+        if (!(thrown instanceof CitadelError) || thrown.code !== "SNAPSHOT_UNKNOWN") throw thrown;
+        reports.push(failedReport(name, "unknown", run));
+      }
+    }
+    const isValid = reports.every(({ valid }) => valid);
+    const document =
+      args.all === true
+        ? { valid: isValid, snapshots: reports.map(toVerifyDocument) }
+        : toVerifyDocument(reports[0] as VerifyReport);
+    out.result("backup_verify", document, () =>
+      reports.map((report) => formatVerify(report, out.style)).join("\n"),
+    );
+    return isValid ? ExitCode.success : ExitCode.findings;
+  },
+});
+
+function notBoth(): CitadelError {
+  return new CitadelError({
+    kind: "usage",
+    code: "ARGUMENTS_CONFLICT",
+    message: "--all and a snapshot exclude each other",
+    hint: "name a snapshot, or say --all",
+  });
+}

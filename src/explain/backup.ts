@@ -1,0 +1,147 @@
+// Codes of snapshots: reading, proving, restoring, keeping and removing them.
+
+import type { Explanations } from "./define.ts";
+
+export const explanations: Explanations = {
+  SNAPSHOT_UNKNOWN: {
+    meaning: "No snapshot of that name lies in the repository.",
+    causes: [
+      "a misspelt id",
+      "a snapshot that retention removed",
+      "the backup disk is not mounted",
+    ],
+    remedy: [
+      "`citadel-agent backup list` shows what there is",
+      "see that the backup root is mounted",
+    ],
+  },
+  SNAPSHOT_DAMAGED: {
+    meaning:
+      "The snapshot's own records cannot be trusted, so nothing is restored from it as a whole.",
+    causes: [
+      "a failing disk",
+      "somebody changed files below the snapshot",
+      "it was never completed",
+    ],
+    remedy: [
+      "restore from another snapshot: `citadel-agent backup list`",
+      "`citadel-agent backup verify ID` names what is wrong",
+      "docs/formats/snapshot.md says how to save single files by hand",
+    ],
+  },
+  SNAPSHOT_JSON_MISSING: {
+    meaning: "A snapshot directory holds no snapshot.json: nothing says what it should contain.",
+    causes: ["it was copied in part", "somebody removed the file"],
+    remedy: ["use another snapshot", "`data/` can still be looked through by hand, unproved"],
+  },
+  SNAPSHOT_JSON_DAMAGED: {
+    meaning: "snapshot.json does not match its own checksum.",
+    causes: ["a flipped bit on the disk", "somebody edited it"],
+    remedy: ["use another snapshot", "check the disk: `smartctl -a`, `dmesg`"],
+  },
+  SNAPSHOT_FORMAT_NEWER: {
+    meaning:
+      "The snapshot was written by a later release, in a format that this one does not know.",
+    causes: ["the agent was set back to an earlier release"],
+    remedy: ["use the later binary; its docs/formats/snapshot.md describes the format"],
+  },
+  MANIFEST_DAMAGED: {
+    meaning: "A line of manifest.jsonl is not what the format allows.",
+    causes: [
+      "a failing disk",
+      "a snapshot that was made to do harm: paths that leave it, links as parents",
+    ],
+    remedy: ["do not restore from it", "use another snapshot"],
+  },
+  SUMS_DAMAGED: {
+    meaning: "A line of a checksum list (SHA256SUMS) cannot be read.",
+    causes: ["a failing disk", "an edited list"],
+    remedy: ["`citadel-agent backup verify ID`: the manifest holds the same sums"],
+  },
+  BACKUP_DAMAGED: {
+    meaning: "A verification found paths that are not as they were backed up.",
+    causes: ["bits that rotted on the disk", "files changed below the snapshot"],
+    remedy: [
+      "`citadel-agent backup verify ID` names files and byte ranges",
+      "`citadel-agent backup repair ID` heals them from the source or another snapshot",
+    ],
+  },
+  PACKED_FILE_DAMAGED: {
+    meaning: "A compressed file of a snapshot cannot be unpacked to what it was.",
+    causes: ["a failing disk"],
+    remedy: ["`citadel-agent backup repair ID`", "restore the file from another snapshot"],
+  },
+  PACK_METHOD_UNSUPPORTED: {
+    meaning: "This build cannot unpack the method that a file was compressed with.",
+    causes: ["a snapshot of another release"],
+    remedy: ["unpack it with the tool named in docs/formats/snapshot.md"],
+  },
+  RESTORE_TARGET_NOT_EMPTY: {
+    meaning:
+      "A restore goes to a directory that is absent or empty, so that nothing is mixed or lost.",
+    causes: ["the target was restored before", "a wrong --to"],
+    remedy: ["name another directory", "to mend an existing tree file by file: `--in-place`"],
+  },
+  RESTORE_PARENT_MISSING: {
+    meaning: "The directory that should hold the target does not exist.",
+    causes: ["a misspelt --to", "a disk that is not mounted"],
+    remedy: ["mount the disk or make the directory, then restore again"],
+  },
+  RESTORE_NOTHING_MATCHES: {
+    meaning: "No path of the snapshot matches the globs given.",
+    causes: ["a path given from the root instead of relative to the source", "a missing `**/`"],
+    remedy: ["look for it: `jq -r .path <snapshot>/manifest.jsonl | less`"],
+  },
+  RESTORE_NO_SPACE: {
+    meaning: "What is to be restored does not fit where it should go. Nothing was written.",
+    causes: ["a full disk"],
+    remedy: ["free space, name another disk with --to, or restore a part with --path"],
+  },
+  RESTORE_WOULD_REPLACE: {
+    meaning:
+      "Files of the tree differ from the snapshot, and replacing them was not agreed to. Nothing was touched.",
+    causes: ["the files were changed since the snapshot, or are damaged"],
+    remedy: ["`--force` replaces them", "restore to another directory and compare"],
+  },
+  RESTORE_TYPE_CONFLICT: {
+    meaning: "A directory lies where the snapshot has a file, or the other way round.",
+    causes: ["the tree was changed since the snapshot"],
+    remedy: ["move what lies there aside, then restore again"],
+  },
+  RESTORE_TARGET_REPLACED: {
+    meaning: "The target was exchanged by someone else at the moment it was put in place.",
+    causes: ["another process works in the same directory"],
+    remedy: ["restore to a directory that only root can write"],
+  },
+  RESTORE_INCOMPLETE: {
+    meaning:
+      "Some files could not be restored as they were backed up; they were left out, never guessed.",
+    causes: ["damage in the snapshot"],
+    remedy: ["restore them from another snapshot with --path", "`citadel-agent backup repair ID`"],
+  },
+  ARGUMENTS_CONFLICT: {
+    meaning: "Two arguments of the command exclude each other, or one of two is needed.",
+    causes: ["a mistaken command line"],
+    remedy: ["see `--help` of the command"],
+  },
+  TIME_INVALID: {
+    meaning: "A time was not understood.",
+    causes: ["another notation"],
+    remedy: ["write 2026-01-02, or 2026-01-02T03:04:05Z"],
+  },
+  WORKER_FAILED: {
+    meaning: "A thread that hashes or copies ended unexpectedly.",
+    causes: ["too little memory", "a bug"],
+    remedy: ["run the command again", "report it with `citadel-agent incident`"],
+  },
+  NATIVE_CALLS_MISSING: {
+    meaning: "A step needs a system call of a C library that could not be opened.",
+    causes: ["an unusual C library"],
+    remedy: ["use the binary built for this libc (musl)"],
+  },
+  JOB_DIED: {
+    meaning: "A backup job was recorded as running, and its process is gone.",
+    causes: ["kill -9", "a power cut", "the machine was out of memory"],
+    remedy: ["run the job again: a backup goes on where it stopped"],
+  },
+};

@@ -1,0 +1,26 @@
+// `backup list`.
+
+import { count, document, list, nullable, object, oneOf, text, time } from "./define.ts";
+
+export const schema = document("backup_list", "the snapshots of the repository, oldest first", {
+  snapshots: list(
+    object({
+      id: text,
+      source: nullable(text),
+      area: oneOf("models", "configs", "system"),
+      type: oneOf("full", "incremental"),
+      tags: list(text),
+      state: oneOf("complete", "partial", "damaged"),
+      started: time,
+      finished: nullable(time),
+      files: nullable(count),
+      bytes: nullable(count),
+      new_bytes: nullable(count),
+      parent: nullable(text),
+      verified_at: nullable(time),
+      verified_mode: nullable(oneOf("quick", "full")),
+      path: text,
+      why: nullable(text),
+    }),
+  ),
+});

@@ -1,0 +1,13 @@
+// `backup restore --dry-run`.
+
+import { count, document, list, text } from "./define.ts";
+
+export const schema = document("backup_restore_plan", "what a restore would write", {
+  snapshot: text,
+  to: text,
+  create: count,
+  replace: count,
+  unchanged: count,
+  bytes: count,
+  differing: list(text),
+});

@@ -1,0 +1,17 @@
+// `backup restore`.
+
+import { count, document, list, object, seconds, text } from "./define.ts";
+
+const lost = object({ path: text, "path_b64?": text, reason: text });
+
+export const schema = document("backup_restore", "what was restored, and what could not be", {
+  snapshot: text,
+  to: text,
+  files: count,
+  bytes: count,
+  unchanged: count,
+  failed: list(lost),
+  skipped: list(lost),
+  duration_s: seconds,
+  remarks: list(text),
+});
