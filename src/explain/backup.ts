@@ -35,7 +35,7 @@ export const explanations: Explanations = {
     remedy: ["use another snapshot", "`data/` can still be looked through by hand, unproved"],
   },
   SNAPSHOT_JSON_DAMAGED: {
-    meaning: "snapshot.json does not match its own checksum.",
+    meaning: "The file snapshot.json does not match its own checksum.",
     causes: ["a flipped bit on the disk", "somebody edited it"],
     remedy: ["use another snapshot", "check the disk: `smartctl -a`, `dmesg`"],
   },

@@ -2,7 +2,7 @@
 
 import { count, document, list, nullable, object, oneOf, text, time } from "./define.ts";
 
-export const schema = document("backup_list", "the snapshots of the repository, oldest first", {
+export const schema = document("backup-list", "the snapshots of the repository, oldest first", {
   snapshots: list(
     object({
       id: text,

@@ -2,7 +2,7 @@
 
 import { count, document, list, text } from "./define.ts";
 
-export const schema = document("backup_restore_plan", "what a restore would write", {
+export const schema = document("backup-restore-plan", "what a restore would write", {
   snapshot: text,
   to: text,
   create: count,

@@ -4,7 +4,7 @@ import { count, document, list, object, seconds, text } from "./define.ts";
 
 const lost = object({ path: text, "path_b64?": text, reason: text });
 
-export const schema = document("backup_restore", "what was restored, and what could not be", {
+export const schema = document("backup-restore", "what was restored, and what could not be", {
   snapshot: text,
   to: text,
   files: count,

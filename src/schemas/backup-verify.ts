@@ -39,7 +39,7 @@ const members = {
   "remarks?": list(text),
 } as const;
 
-export const schema = document("backup_verify", "what a verification found", {
+export const schema = document("backup-verify", "what a verification found", {
   valid: bool,
   ...members,
   "snapshots?": list(object({ valid: bool, ...members })),

@@ -3,10 +3,10 @@
 import type { JsonSchema } from "./define.ts";
 
 const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSchema }>>> = {
-  backup_list: () => import("./backup-list.ts"),
-  backup_restore: () => import("./backup-restore.ts"),
-  backup_restore_plan: () => import("./backup-restore-plan.ts"),
-  backup_verify: () => import("./backup-verify.ts"),
+  "backup-list": () => import("./backup-list.ts"),
+  "backup-restore": () => import("./backup-restore.ts"),
+  "backup-restore-plan": () => import("./backup-restore-plan.ts"),
+  "backup-verify": () => import("./backup-verify.ts"),
   completion: () => import("./completion.ts"),
   config: () => import("./config.ts"),
   "config-check": () => import("./config-check.ts"),

@@ -47,7 +47,7 @@ export const command = defineAgentCommand({
       };
     });
     const nowMs = app.system.clock.nowMs();
-    out.result("backup_list", { snapshots }, () => formatList(found, verified, nowMs, out.style));
+    out.result("backup-list", { snapshots }, () => formatList(found, verified, nowMs, out.style));
     return ExitCode.success;
   },
 });

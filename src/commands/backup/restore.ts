@@ -76,7 +76,7 @@ export const command = defineAgentCommand({
     if (globals.dryRun) {
       const plan = planRestore(snapshot, options, args.inPlace === true, context);
       const fields = { snapshot: snapshot.id, to: options.to, ...plan };
-      out.result("backup_restore_plan", fields, () => formatPlan(fields));
+      out.result("backup-restore-plan", fields, () => formatPlan(fields));
       return ExitCode.success;
     }
     if (options.force && args.inPlace === true) {
@@ -101,7 +101,7 @@ export const command = defineAgentCommand({
           : { code: "RESTORE_INCOMPLETE", message: `${failed.length} files could not be restored` };
       if (job !== undefined) opened?.finishJob(job, { snapshot: snapshot.id, files, bytes }, lost);
       for (const text of report.remarks) out.warn(text);
-      out.result("backup_restore", toDocument(report), () => formatReport(report, out.style));
+      out.result("backup-restore", toDocument(report), () => formatReport(report, out.style));
       return failed.length === 0 ? ExitCode.success : ExitCode.partial;
     } catch (thrown) {
       if (job !== undefined) opened?.finishJob(job, { snapshot: snapshot.id }, failureOf(thrown));

@@ -101,7 +101,7 @@ export const command = defineAgentCommand({
       args.all === true
         ? { valid: isValid, snapshots: reports.map(toVerifyDocument) }
         : toVerifyDocument(reports[0] as VerifyReport);
-    out.result("backup_verify", document, () =>
+    out.result("backup-verify", document, () =>
       reports.map((report) => formatVerify(report, out.style)).join("\n"),
     );
     return isValid ? ExitCode.success : ExitCode.findings;
