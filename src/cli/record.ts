@@ -54,7 +54,7 @@ export function maskedArgs(command: AgentCommand, places: Places): Record<string
     const values = given.map(({ value }) =>
       isSecret && def?.type !== "boolean"
         ? maskedText
-        : value.slice(0, maxValueLength).replace(/(\w+:\/\/)[^/@\s]+@/g, `$1${maskedText}@`),
+        : value.replace(/(\w+:\/\/)[^/@\s]+@/g, `$1${maskedText}@`).slice(0, maxValueLength),
     );
     args[name] = values.length === 1 ? values[0] : values.slice(0, maxValues);
   }
@@ -68,18 +68,21 @@ const maxValues = 20;
 const maxRecordBytes = 64 * 1024;
 
 /**
- * Writes the record to agent.log and to the journal. Below `--root` the host's journal is left alone; under a unit
- * stderr is the journal already. Never throws.
+ * Writes the record to agent.log and to the journal: on stderr where that is the journal, else through logger(1).
+ * Below `--root` the host's journal is left alone. Never throws.
+ * @param toStderr writes one line, newline included
  */
 export async function writeRecord(
   line: string,
   logDirectory: string | undefined,
   system: System,
+  toStderr: (line: string) => void,
 ): Promise<void> {
   const { appendAgentLog } = await import("../system/agent-log.ts");
   if (logDirectory !== undefined) appendAgentLog(logDirectory, line);
-  const { variables, pid } = system.environment;
-  if (system.hostPaths.relocated || variables["JOURNAL_STREAM"] !== undefined) return;
+  const { stderrIsJournal, pid } = system.environment;
+  if (stderrIsJournal) return toStderr(`<5>${line}\n`); // notice, sd-daemon(3)
+  if (system.hostPaths.relocated) return;
   const { lstat, runProcess } = await import("../system/index.ts");
   try {
     if (lstat("/run/systemd/journal/socket")?.type !== "socket") return;

@@ -178,7 +178,7 @@ async function openAppFor(
 }
 
 async function recordChange(
-  { system }: Session,
+  { system, out }: Session,
   app: App,
   { command, scanned, places }: Chosen,
   end: { startedMs: number; exitCode: ExitCode; thrown: unknown },
@@ -186,5 +186,10 @@ async function recordChange(
   const { formatRecord, writeRecord } = await import("./record.ts");
   const logs = command.settings === "none" ? undefined : app.settings.paths.app_logs;
   const line = formatRecord(command, places, { words: scanned.words, ...end }, system);
-  await writeRecord(line, logs === undefined ? undefined : system.hostPaths.real(logs), system);
+  await writeRecord(
+    line,
+    logs === undefined ? undefined : system.hostPaths.real(logs),
+    system,
+    out.log,
+  );
 }

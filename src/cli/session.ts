@@ -65,7 +65,7 @@ export function openSession(
   const logger = createLogger({
     level: logLevelFor({ quiet, verbosity, daemon: traits.daemon }),
     format: logFormat,
-    journal: !environment.stderrIsTerminal && environment.variables["JOURNAL_STREAM"] !== undefined,
+    journal: environment.stderrIsJournal,
     style: createStyle(stderrColour(base, globals)),
     nowMs: clock.nowMs,
     write: out.log,

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { isTerminal } from "./is-terminal.ts";
+import { isJournal, isTerminal } from "./is-terminal.ts";
 import { normalizePath } from "../core/paths.ts";
 
 export interface Environment {
@@ -20,6 +20,8 @@ export interface Environment {
   readonly stdoutIsTerminal: boolean;
   readonly stderrIsTerminal: boolean;
   readonly stdinIsTerminal: boolean;
+  /** stderr goes to journald: we run under a unit. */
+  readonly stderrIsJournal: boolean;
 }
 
 /** Reads the environment of this process. */
@@ -40,6 +42,7 @@ export function readEnvironment(): Environment {
     stdoutIsTerminal: isTerminal(1),
     stderrIsTerminal: isTerminal(2),
     stdinIsTerminal: isTerminal(0),
+    stderrIsJournal: isJournal(process.env["JOURNAL_STREAM"]),
   };
 }
 

@@ -1,4 +1,4 @@
-// Whether a person looks at a stream, without loading node:tty (3 ms) for pipes, files and /dev/null.
+// What the standard streams are: a terminal, the journal, or neither. Asked without loading node:tty (3 ms) for pipes, files and /dev/null.
 
 import { fstatSync } from "node:fs";
 
@@ -14,4 +14,18 @@ export function isTerminal(fd: 0 | 1 | 2): boolean {
     return false;
   }
   return process.getBuiltinModule("node:tty").isatty(fd);
+}
+
+/**
+ * Whether stderr is a stream of journald: JOURNAL_STREAM holds its device and inode. A program below a unit may
+ * inherit the variable with another stderr. @see systemd.exec(5), JOURNAL_STREAM
+ */
+export function isJournal(journalStream: string | undefined): boolean {
+  if (journalStream === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(2, { bigint: true });
+    return journalStream === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
 }

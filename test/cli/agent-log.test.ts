@@ -4,7 +4,7 @@ import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { appendAgentLog } from "../../src/system/agent-log.ts";
-import { runFixture } from "../support/run-cli.ts";
+import { fixtureCommand, runCli, runFixture } from "../support/run-cli.ts";
 
 const base = fs.mkdtempSync(`${tmpdir()}/citadel-agent-log-`);
 afterAll(() => fs.rmSync(base, { recursive: true }));
@@ -55,6 +55,23 @@ describe("a changing command", () => {
       pin: "***",
     });
     expect(fs.readFileSync(`${logs}/agent.log`, "utf8")).not.toMatch(/hunter2|hf_abc|1234/);
+  });
+
+  test("goes to the journal on stderr under a unit", async () => {
+    const stderr = `${root}/stderr`;
+    const script = `exec 2> "$0"; JOURNAL_STREAM=$(stat -c %d:%i "$0") "$@"`;
+    await runCli(["-c", script, stderr, ...fixtureCommand, "change", "--root", root], {
+      command: ["bash"],
+    });
+    const line = fs.readFileSync(stderr, "utf8");
+    expect(line).toStartWith("<5>{");
+    expect(JSON.parse(line.slice(3))).toMatchObject({ command: "change", exit_code: 0 });
+  });
+
+  test("is cut to a limit, secrets masked first", async () => {
+    const url = `https://user:${"s".repeat(2000)}@host/`;
+    await runFixture(["change", url, "--root", root]);
+    expect(lines()[0]?.["args"]).toEqual({ url: "https://***@host/" });
   });
 
   test("is not written with --dry-run, nor when its settings are wrong", async () => {

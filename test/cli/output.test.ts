@@ -1,7 +1,9 @@
 // What leaves the process: documents, errors, logs, questions, colours.
 
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname } from "node:path";
 import { fixtureCommand, runCli, runFixture } from "../support/run-cli.ts";
 
 interface ErrorDocument {
@@ -148,9 +150,15 @@ describe.concurrent("for a person", () => {
     expect(stderr).toContain("[2J");
   });
 
-  test("under the journal the log has priorities and no time of its own", async () => {
-    const { stderr } = await runFixture(["logs"], { env: { JOURNAL_STREAM: "8:1" } });
-    expect(stderr).toStartWith("<3>said at error");
+  test("where stderr is the journal, the log has priorities and no time of its own", async () => {
+    // JOURNAL_STREAM holds the device and inode of stderr (systemd.exec(5)); a file stands in for the socket.
+    const script = `exec 2> "$0"; JOURNAL_STREAM=$(stat -c %d:%i "$0") "$@" -q logs; JOURNAL_STREAM=1:2 "$@" -q logs`;
+    const file = `${mkdtempSync(`${tmpdir()}/citadel-journal-`)}/stderr`;
+    await runCli(["-c", script, file, ...fixtureCommand], { command: ["bash"] });
+    const [journal, , other] = readFileSync(file, "utf8").split("\n");
+    expect(journal).toStartWith("<3>said at error");
+    expect(other).toMatch(/^\d\d:\d\d:\d\d error said at error/);
+    rmSync(dirname(file), { recursive: true });
   });
 
   test("help is printed with exit 0 and reads nothing else", async () => {
