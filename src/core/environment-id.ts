@@ -31,3 +31,8 @@ export function environmentId(values: Readonly<Record<string, string | undefined
   }
   return hash.digest("hex").slice(0, 16);
 }
+
+/** The variable of a model's alias: `yi-34b.chat` is `CITADEL_MODEL_YI_34B_CHAT`. Letters and digits of ASCII stay, all else is `_`. */
+export function modelVariableName(alias: string): string {
+  return `CITADEL_MODEL_${alias.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`;
+}

@@ -1,17 +1,12 @@
 // The environment for vLLM and the Hugging Face tools: exactly the names of spec/settings.md section 2, once each,
 // and CITADEL_MODELS_STAGING, which the original list lacks.
 
-import { CitadelError, environmentId } from "../core/index.ts";
+import { CitadelError, environmentId, modelVariableName } from "../core/index.ts";
 import { type AliasChoice } from "./activation.ts";
 import type { LayoutPaths } from "./options.ts";
 
 /** Name to value in the order in which they are written; CITADEL_ENV_ID is the last. */
 export type EnvironmentValues = Readonly<Record<string, string>>;
-
-/** `yi-34b.chat` becomes `CITADEL_MODEL_YI_34B_CHAT`: letters and digits of ASCII stay, all else is `_`. */
-export function modelVariableName(alias: string): string {
-  return `CITADEL_MODEL_${alias.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`;
-}
 
 /**
  * Builds the environment.

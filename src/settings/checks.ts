@@ -1,7 +1,6 @@
 // Rules about several settings at once, which no single value can break.
 
-import { isWithin } from "../core/index.ts";
-import { modelVariable } from "./names.ts";
+import { isWithin, modelVariableName } from "../core/index.ts";
 import type { Settings } from "./schema.ts";
 
 export interface Finding {
@@ -94,7 +93,7 @@ function checkModels({ models }: Settings): Finding[] {
   const findings: Finding[] = [];
   const variables = new Map<string, string>();
   for (const [alias, model] of Object.entries(models.convenience_links)) {
-    const variable = modelVariable(alias);
+    const variable = modelVariableName(alias);
     const other = variables.get(variable);
     if (other !== undefined) {
       findings.push({

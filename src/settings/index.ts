@@ -8,6 +8,5 @@ export type { PathsSettings } from "./groups/paths.ts";
 export type { ServiceSettings } from "./groups/service.ts";
 export type { SymlinksSettings } from "./groups/symlinks.ts";
 export * from "./load.ts";
-export { modelVariable } from "./names.ts";
 export * from "./origin.ts";
 export type { GroupName, Settings } from "./schema.ts";

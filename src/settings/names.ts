@@ -1,6 +1,6 @@
 // Which variable names are ours, which are known and mean nothing to us, and what an unknown one was meant to be.
 
-import { nearestName } from "../core/index.ts";
+import { modelVariableName, nearestName } from "../core/index.ts";
 import { groups, knownFields, type Group, type KnownField } from "./schema.ts";
 
 /** What a name says: the value of a field, the name of a file with a secret, or a whole group as JSON. */
@@ -76,12 +76,7 @@ const knownOthers = new Set(["MODEL_STORAGE_PATH", "BACKUP_INTERVAL", "CITADEL_E
  */
 export function isUnknownName(name: string, aliases: readonly string[]): boolean {
   if (!prefixes.test(name) || meanings.has(name) || knownOthers.has(name)) return false;
-  return !aliases.some((alias) => name === modelVariable(alias));
-}
-
-/** The variable of a model's alias: `CITADEL_MODEL_YI34B`. Letters and digits stay, all else becomes `_`. */
-export function modelVariable(alias: string): string {
-  return `CITADEL_MODEL_${alias.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`;
+  return !aliases.some((alias) => name === modelVariableName(alias));
 }
 
 /** `; did you mean X?`, or nothing. */

@@ -94,7 +94,7 @@ export const automatic: FieldType<"auto" | boolean> = {
 function isGoodPath(path: string): boolean {
   return (
     path.startsWith("/") &&
-    !path.includes("\0") &&
+    !/[\0\uFFFD]/.test(path) && // U+FFFD: a variable that was not UTF-8
     !path.split("/").includes("..") &&
     Buffer.byteLength(path) <= 4095 // PATH_MAX - 1, limits.h
   );

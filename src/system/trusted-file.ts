@@ -2,6 +2,7 @@
 // that nobody can swap it between the check and the reading.
 
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { isUtf8 } from "node:buffer";
 import { fromErrno, isErrno } from "./errno.ts";
 import type { CitadelError } from "../core/index.ts";
 
@@ -47,6 +48,7 @@ export function readTrustedFile(path: string, options: TrustOptions): TrustedRea
     if (bytes.length > options.maxBytes) {
       return { state: "refused", reason: `it is larger than ${options.maxBytes} bytes` };
     }
+    if (!isUtf8(bytes)) return { state: "refused", reason: "it is not UTF-8 text" };
     return {
       state: "read",
       text: bytes.toString("utf8"),

@@ -3,12 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import {
-  environmentValues,
-  formatFishScript,
-  formatShScript,
-  modelVariableName,
-} from "../../src/layout/index.ts";
+import { modelVariableName } from "../../src/core/index.ts";
+import { environmentValues, formatFishScript, formatShScript } from "../../src/layout/index.ts";
 import { defaultOptions, desiredOf } from "../support/layout-world.ts";
 
 const odd = `/srv/it's "a" $HOME \`id\` \\ * ~ ; & | \n second line \t é`;

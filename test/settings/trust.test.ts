@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, linkSync, mkdirSync, symlinkSync } from "node:fs";
+import { chmodSync, chownSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import { isRoot, World } from "./world.ts";
 
@@ -98,6 +98,15 @@ describe("a file that was named", () => {
     using world = new World();
     mkdirSync(`${world.root}/dir.yml`);
     expect(world.inspect({}, { config: `${world.root}/dir.yml` }).problems).toHaveLength(1);
+  });
+
+  test("must be UTF-8, as the original's reader demands", () => {
+    using world = new World();
+    const envFile = `${world.root}/x.env`;
+    writeFileSync(envFile, Buffer.from("CITADEL_APP_ROOT=/caf\xe9\n", "latin1"), { mode: 0o600 });
+    expect(world.inspect({}, { envFile }).problems[0]?.rule).toContain("not UTF-8");
+    const variables = { CITADEL_APP_ROOT: "/caf\uFFFD" }; // what the runtime makes of such a variable
+    expect(world.inspect(variables).problems).toHaveLength(1);
   });
 
   test("must not be larger than a mebibyte", () => {
