@@ -2,10 +2,13 @@
 // never starts a second smartctl for a disk on which one hangs. In the sandboxed daemon the values come from the file
 // that citadel-agent-smart.service writes.
 
+import { formatTime } from "../../core/index.ts";
+import type { Clock } from "../../system/index.ts";
 import type { RootRole, SmartData, SmartDisk } from "../data.ts";
 import { vanishedOf, type Memory } from "../memory.ts";
 import { defineProbe, type Probe } from "../probe.ts";
 import type { Reading, Value } from "../sample.ts";
+import { parseSmartFile, smartFileName } from "../smart/file.ts";
 import { needsDeviceType, parseSmartctl, unknownDisk } from "../smart/parse.ts";
 import type { ToolRunner } from "../tool.ts";
 
@@ -25,8 +28,9 @@ export interface SmartProbeOptions {
   readonly tool: ToolRunner;
   readonly memory: Memory;
   readonly targets: () => readonly SmartTarget[];
-  /** Time for one disk; disks are asked two at a time. */
-  readonly perDiskMs: number;
+  /** The smart service's file, in the daemon; undefined text: there is none, and smartctl is asked. */
+  readonly file?: (() => string | undefined) | undefined;
+  readonly clock: Pick<Clock, "nowMs">;
 }
 
 const knownKey = "smart.disks";
@@ -42,6 +46,8 @@ export function createSmartProbe(options: SmartProbeOptions): Probe<"smart"> {
       const none = { data: null, values: [] };
       if (!options.enabled)
         return { state: "not_applicable", note: "switched off in the settings", ...none };
+      const fromFile = options.file?.();
+      if (fromFile !== undefined) return readFile(fromFile, options);
       const targets = options.targets().slice(0, maxDisks);
       const vanished = findVanished(targets, options.memory);
       if (targets.length === 0 && vanished.length === 0)
@@ -52,6 +58,23 @@ export function createSmartProbe(options: SmartProbeOptions): Probe<"smart"> {
       return smartReading({ disks, vanished, source: "smartctl" });
     },
   });
+}
+
+/** What the smart service wrote; after two of its intervals it is stale, and nothing is known. */
+function readFile(text: string, options: SmartProbeOptions): Reading<SmartData> {
+  const file = parseSmartFile(text);
+  const none = { data: null, values: [] };
+  if (file === undefined)
+    return { state: "unknown", note: `${smartFileName} cannot be read`, ...none };
+  const ageS = (options.clock.nowMs() - file.measuredAtMs) / 1000;
+  if (ageS > 2 * options.intervalS)
+    return {
+      state: "unknown",
+      note: `${smartFileName} is from ${formatTime(file.measuredAtMs)}: citadel-agent-smart.timer does not run`,
+      ...none,
+    };
+  if (file.data !== null) return smartReading(file.data);
+  return { state: file.state, ...(file.note === null ? {} : { note: file.note }), ...none };
 }
 
 /** The reading that follows from the disks; also for values that come from the smart service's file. */
