@@ -58,6 +58,8 @@ export interface RootSpace {
   readonly path: string;
   /** False when statfs did not return within its deadline; the numbers are null then. */
   readonly answering: boolean;
+  /** False: there is no such directory; null: nobody could look. */
+  readonly exists: boolean | null;
   /** Why there are no numbers: `not answering`, `No such file or directory`. */
   readonly reason: string | null;
   readonly mountpoint: string | null;

@@ -44,7 +44,9 @@ export function createLinksProbe(options: EngineProbeOptions<LinksData>): Probe<
       state: blocked.length > 0 ? "unknown" : "ok",
       ...(blocked.length === 0
         ? {}
-        : { note: `${blocked.length} links lie on a root that does not answer` }),
+        : {
+            note: `${blocked.length} links lie on a storage root that is not mounted or does not answer`,
+          }),
       data,
       values: [
         { series: "links", labels: {}, value: data.total },

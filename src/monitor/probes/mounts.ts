@@ -1,16 +1,15 @@
 // Whether each storage root is the file system it should be: mounted, the right disk and type, writable by its
 // superblock, with the tuned options. Reads tables only; never touches the mounts themselves.
 
-import { joinPath, nameOf } from "../../core/index.ts";
+import { joinPath } from "../../core/index.ts";
 import {
-  listDirectory,
   mountOf,
   parseMountinfo,
   readText,
-  realpath,
   type HostPaths,
   type Mount,
 } from "../../system/index.ts";
+import { readFileSystemUuid } from "../../system/disk-identity.ts";
 import type { MountsData, RootMount, StorageRoot } from "../data.ts";
 import { defineProbe, type Probe } from "../probe.ts";
 import type { Value } from "../sample.ts";
@@ -18,13 +17,13 @@ import type { Value } from "../sample.ts";
 /**
  * Judges one root by the mount table.
  * @param hostPath the root as the mount table names it
- * @param uuids file-system UUID by device path (`/dev/sda1`)
+ * @param uuidOf the UUID of a mounted file system, where the host knows it
  */
 export function inspectRoot(
   root: StorageRoot,
   hostPath: string,
   mounts: readonly Mount[],
-  uuids: ReadonlyMap<string, string>,
+  uuidOf: (mount: Mount) => string | undefined,
 ): RootMount {
   const mount = mountOf(mounts, hostPath);
   const expected = root.expected;
@@ -37,7 +36,7 @@ export function inspectRoot(
     mountpoint: mount?.mountpoint ?? null,
     device: mount?.source ?? null,
     fstype: mount?.fstype ?? null,
-    uuid: mount === undefined ? null : (uuids.get(mount.source) ?? null),
+    uuid: mount === undefined ? null : (uuidOf(mount) ?? null),
     // The last field of mountinfo: a sandbox shows its own `ro` in the options of the mount.
     readOnly: mount?.superOptions.includes("ro") ?? false,
     expectedUuid: expected?.uuid ?? null,
@@ -56,7 +55,7 @@ function inForce(option: string, options: ReadonlySet<string>): boolean {
 
 export interface MountsProbeOptions {
   readonly intervalS: number;
-  readonly paths: Pick<HostPaths, "proc" | "host" | "real" | "dev">;
+  readonly paths: HostPaths;
   readonly roots: readonly StorageRoot[];
 }
 
@@ -74,31 +73,13 @@ export function createMountsProbe(options: MountsProbeOptions): Probe<"mounts"> 
       const mounts = parseMountinfo(text ?? "");
       if (mounts.length === 0)
         return { state: "unknown", note: "the mount table cannot be read", ...none };
-      const uuids = readUuids(paths.dev);
+      const uuidOf = (mount: Mount) => readFileSystemUuid(mount, paths);
       const data: MountsData = {
-        roots: roots.map((root) => inspectRoot(root, paths.host(root.path), mounts, uuids)),
+        roots: roots.map((root) => inspectRoot(root, paths.host(root.path), mounts, uuidOf)),
       };
       return { state: "ok", data, values: data.roots.flatMap(mountValues) };
     },
   });
-}
-
-const maxUuids = 4096;
-
-/** File-system UUIDs by device, from the links udev keeps in /dev/disk/by-uuid; empty without udev. */
-export function readUuids(dev: string): Map<string, string> {
-  const folder = joinPath(dev, "disk/by-uuid");
-  const uuids = new Map<string, string>();
-  for (const uuid of (listDirectory(folder) ?? []).slice(0, maxUuids)) {
-    const device = realpath(joinPath(folder, uuid));
-    if (device !== undefined) uuids.set(`/dev/${nameOf(device)}`, uuid);
-  }
-  for (const name of (listDirectory(joinPath(dev, "mapper")) ?? []).slice(0, maxUuids)) {
-    const target = realpath(joinPath(dev, "mapper", name));
-    const uuid = target === undefined ? undefined : uuids.get(`/dev/${nameOf(target)}`);
-    if (uuid !== undefined) uuids.set(`/dev/mapper/${name}`, uuid);
-  }
-  return uuids;
 }
 
 function mountValues(root: RootMount): Value[] {

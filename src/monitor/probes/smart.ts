@@ -9,7 +9,7 @@ import { vanishedOf, type Memory } from "../memory.ts";
 import { defineProbe, type Probe } from "../probe.ts";
 import type { Reading, Value } from "../sample.ts";
 import { parseSmartFile, smartFileName } from "../smart/file.ts";
-import { needsDeviceType, parseSmartctl, unknownDisk } from "../smart/parse.ts";
+import { needsDeviceType, noSmart, parseSmartctl, unknownDisk } from "../smart/parse.ts";
 import type { ToolRunner } from "../tool.ts";
 
 /** A disk to ask about. */
@@ -82,8 +82,10 @@ export function smartReading(data: SmartData): Reading<SmartData> {
   const unknown = data.disks.filter((disk) => disk.state === "unknown");
   const hanging = unknown.find((disk) => /did not return|still hangs/.test(disk.reason ?? ""));
   const note = unknown.map((disk) => `${disk.device}: ${disk.reason}`).join("; ");
+  const none = unknown.length > 0 && unknown.every((disk) => disk.reason === noSmart);
+  const without = none && unknown.length === data.disks.length;
   return {
-    state: unknown.length > 0 ? "unknown" : "ok",
+    state: without ? "not_applicable" : unknown.length > 0 ? "unknown" : "ok",
     ...(note === "" ? {} : { note }),
     data,
     values: data.disks.flatMap(smartValues),

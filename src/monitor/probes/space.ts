@@ -39,7 +39,8 @@ export function createSpaceProbe(options: SpaceProbeOptions): Probe<"space"> {
         const space = toRootSpace(root, mount, answers[at], options.comingBytes?.(root) ?? 0);
         return { ...space, trend: options.trend?.(space) ?? null };
       });
-      const silent = spaces.filter((space) => space.usage === null);
+      // A directory that is not there was seen: a rule says so.
+      const silent = spaces.filter((space) => space.usage === null && space.exists !== false);
       const note = silent.map((space) => `${space.path}: ${space.reason}`).join("; ");
       return {
         state: silent.length > 0 ? "unknown" : "ok",
@@ -68,12 +69,14 @@ function toRootSpace(
   };
   if (answer?.kind !== "usage") {
     const answering = answer !== undefined && answer.kind !== "unknown";
-    return { ...where, ...noNumbers, answering, reason: reasonOf(answer) };
+    const exists = answer?.kind === "absent" ? false : null;
+    return { ...where, ...noNumbers, answering, exists, reason: reasonOf(answer) };
   }
   const { totalBytes, usedBytes, availableBytes, usage, inodeUsage } = answer;
   return {
     ...where,
     answering: true,
+    exists: true,
     reason: null,
     totalBytes,
     usedBytes,

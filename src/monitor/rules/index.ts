@@ -9,12 +9,14 @@ import {
   fullSoonRule,
   inodeUsageRule,
   latencyRule,
+  missingRule,
   mountRule,
   notAnsweringRule,
 } from "./space.ts";
 
 export const shippedRules: readonly AnyRule[] = [
   mountRule,
+  missingRule,
   notAnsweringRule,
   diskUsageRule,
   inodeUsageRule,

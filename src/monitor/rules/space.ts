@@ -143,6 +143,24 @@ export const notAnsweringRule = defineRule({
   }),
 });
 
+export const missingRule = defineRule({
+  names: ["STORAGE_MISSING"],
+  probe: "space",
+  description: "there is no such directory as a storage root",
+  judge: ({ roots }) => ({
+    findings: roots
+      .filter((root) => root.exists === false)
+      .map((root) => ({
+        name: "STORAGE_MISSING",
+        severity: "critical" as const,
+        labels: labelsOf(root),
+        summary: `there is no ${root.path}, the ${root.role} root`,
+        advice: "`citadel-agent setup` makes it, once its disk is mounted",
+      })),
+    blind: blindRoots(roots, (root) => root.exists),
+  }),
+});
+
 export const mountRule = defineRule({
   names: ["MOUNT_MISSING", "WRONG_DISK", "STORAGE_READ_ONLY", "MOUNT_OPTIONS"],
   probe: "mounts",
@@ -166,7 +184,9 @@ function judgeMount(root: RootMount): Finding[] {
   }
   const wrongUuid =
     root.expectedUuid !== null && root.uuid !== null && root.uuid !== root.expectedUuid;
-  const wrongType = root.expectedFstype !== null && root.fstype !== root.expectedFstype;
+  // An automount says its own type until somebody goes in.
+  const wrongType =
+    root.expectedFstype !== null && root.fstype !== root.expectedFstype && root.fstype !== "autofs";
   if (wrongUuid || wrongType)
     add(
       "WRONG_DISK",

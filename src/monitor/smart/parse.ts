@@ -76,6 +76,8 @@ export function parseSmartctl(output: SmartctlOutput): SmartDisk {
   };
 }
 
+/** Virtual disks and the like: nothing to read there, ever. */
+export const noSmart = "the device has no SMART";
 const standbyText = "in standby: not woken";
 
 /** Whether smartctl needs to be told what sits behind a USB bridge (`-d sat`). */
@@ -285,8 +287,8 @@ function refusal(input: JudgeInput): string | undefined {
   if (/permission denied/i.test(said)) return "permission denied: SMART needs root";
   if (/unknown usb bridge|specify device type/i.test(said))
     return "a USB bridge that smartctl does not know";
-  if (/lacks SMART capability|unavailable - device lacks|not supported/i.test(said))
-    return "the device has no SMART";
+  if (/lacks SMART capability|unable to detect device type|SMART .*not supported/i.test(said))
+    return noSmart;
   const exit = input.exitStatus ?? 0;
   if ((exit & (exitBit.commandLine | exitBit.openFailed)) !== 0)
     return said === "" ? `smartctl could not open the device (exit ${exit})` : said.slice(0, 200);
