@@ -1,7 +1,6 @@
 // `backup create` from the app: which source, where to, under which lock, with what the settings say; then the check
 // of what was made. `app/backup.ts` opens the rest of the backup engine.
 
-import { createHash } from "node:crypto";
 import type { CreateOptions, CreateProgress, CreateReport } from "../backup/create/options.ts";
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import { slugOf, type SnapshotKind } from "../backup/format/index.ts";
@@ -137,7 +136,7 @@ export function lockSource(
   signal: AbortSignal,
 ) {
   const places = statePlaces(system, settings.agent.state_dir);
-  const digest = createHash("sha256").update(source).digest("hex").slice(0, 16);
+  const digest = new Bun.CryptoHasher("sha256").update(source).digest("hex").slice(0, 16);
   return acquireLock({
     directory: places.runtimeDir,
     domain: `backup-${slugOf(source).slice(-40)}-${digest}`,

@@ -1,7 +1,6 @@
 // The backup catalogue: what was done, by whom, with what outcome, visible from every process and after a restart.
 // The repository does not need it; where it is missing, damaged or cannot be written, work goes on and that is said.
 
-import { randomBytes } from "node:crypto";
 import { CitadelError, joinPath, type AbsolutePath } from "../core/index.ts";
 import type { Clock } from "../system/index.ts";
 import { openDatabase, openDatabaseForReading, type OpenDatabase } from "../system/database.ts";
@@ -14,6 +13,7 @@ import {
 } from "./catalog-schema.ts";
 import { listSnapshots } from "./repository.ts";
 import type { VerifyReport } from "./verify-report.ts";
+import { randomBytes } from "../system/random.ts";
 
 export interface CatalogOptions {
   readonly stateDir: AbsolutePath;

@@ -3,9 +3,9 @@
 
 import { closeSync, constants, fchmodSync, fchownSync, fsyncSync, openSync } from "node:fs";
 import { renameSync, unlinkSync, writeSync } from "node:fs";
-import { randomBytes } from "node:crypto";
 import { parentOf } from "../core/index.ts";
 import { withErrno } from "./errno.ts";
+import { randomBytes } from "./random.ts";
 
 export interface AtomicWriteOptions {
   /** Permission bits, set whatever the umask is. Default 0o644. */

@@ -4,11 +4,11 @@
 import { Database, constants as sqlite } from "bun:sqlite";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import { randomBytes } from "node:crypto";
 import { CitadelError, formatTime, parentOf } from "../core/index.ts";
 import { syncDirectory } from "./atomic-write.ts";
 import { isErrno } from "./errno.ts";
 import { mountOf, readMounts } from "./mountinfo.ts";
+import { randomBytes } from "./random.ts";
 
 /** statfs(2), "Filesystem types": where an overwrite takes new space. */
 const copyOnWriteTypes = new Set([0x9123683e /* btrfs */, 0x2fc12fc1 /* zfs */, 0xca451a4e]);

@@ -14,6 +14,7 @@ export * from "./logger.ts";
 export * from "./mountinfo.ts";
 export * from "./processes.ts";
 export * from "./run-sync.ts";
+export * from "./random.ts";
 export * from "./signals.ts";
 export * from "./system.ts";
 export * from "./terminal.ts";

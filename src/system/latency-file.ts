@@ -3,9 +3,9 @@
 // and only a directory of root's own (0700) is used.
 
 import * as fs from "node:fs";
-import { randomFillSync } from "node:crypto";
 import { CitadelError } from "../core/errors.ts";
 import { isErrno, withErrno } from "./errno.ts";
+import { fillRandom } from "./random.ts";
 
 const blockBytes = 4096;
 const directoryName = ".citadel-agent";
@@ -75,7 +75,7 @@ function measureIn(directoryFd: number, shown: string, rounds: number): LatencyM
   const { fd, buffered } = openDirect(path, shown, O_RDWR | O_NOFOLLOW, O_DIRECT);
   try {
     // Typed arrays of 4 KiB and more are page-aligned in Bun, as direct I/O needs.
-    const block = randomFillSync(Buffer.from(new ArrayBuffer(blockBytes)));
+    const block = fillRandom(Buffer.from(new ArrayBuffer(blockBytes)));
     const writeMs: number[] = [];
     const readMs: number[] = [];
     for (let round = 0; round < rounds; round += 1) {
@@ -112,7 +112,7 @@ function prepare(path: string, shown: string, directoryFd: number): void {
         hint: `remove ${shown}; the agent makes it anew`,
       });
     if (stat.size === blockBytes) return;
-    const block = randomFillSync(Buffer.from(new ArrayBuffer(blockBytes)));
+    const block = fillRandom(Buffer.from(new ArrayBuffer(blockBytes)));
     withErrno("write", shown, () => fs.writeSync(fd, block, 0, blockBytes, 0));
     withErrno("fsync", shown, () => fs.fsyncSync(fd));
     withErrno("fsync", shown, () => fs.fsyncSync(directoryFd));

@@ -4,11 +4,11 @@
 
 import { Database } from "bun:sqlite";
 import * as fs from "node:fs";
-import { randomBytes } from "node:crypto";
 import { CitadelError, formatTime, joinPath, type AbsolutePath } from "../core/index.ts";
 import type { Clock } from "./clock.ts";
 import { fromErrno, isErrno } from "./errno.ts";
 import { assertPrivateDirectory } from "./trusted-directory.ts";
+import { randomBytes } from "./random.ts";
 
 /** `host` (layout, tune, activate), `backup-<source>`, `snapshot-<id>`, `store`, `daemon`. */
 export type LockDomain = "host" | "store" | "daemon" | `backup-${string}` | `snapshot-${string}`;

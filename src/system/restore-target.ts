@@ -1,10 +1,10 @@
 // The place of a restore: its space, its staging directory, and the leftovers of restores that were killed.
 
 import * as fs from "node:fs";
-import { randomBytes } from "node:crypto";
 import { nameOf, parentOf } from "../core/index.ts";
 import { isErrno, withErrno } from "./errno.ts";
 import { temporaryPrefix } from "./atomic-write.ts";
+import { randomBytes } from "./random.ts";
 
 /** Bytes that this process may still use on the file system of `path`. */
 export function freeBytesAt(path: string): number {

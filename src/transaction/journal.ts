@@ -1,13 +1,13 @@
 // The journal: what a transaction intends, how far it is, what it became. One writer at a time (the lock of the
 // domain); every method is one durable transaction of its own.
 
-import { randomBytes } from "node:crypto";
 import { canonicalJson, CitadelError, type AbsolutePath } from "../core/index.ts";
 import type { Clock } from "../system/index.ts";
 import { openDatabase, type OpenDatabase } from "../system/database.ts";
 import { journalMigrations, type OwnedKind, type TransactionRow } from "./journal-schema.ts";
 import type { Operation } from "./operation.ts";
 import type { Step, UndoRecord } from "./step.ts";
+import { randomBytes } from "../system/random.ts";
 
 export interface JournalOptions {
   readonly path: AbsolutePath;

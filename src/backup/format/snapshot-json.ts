@@ -1,7 +1,6 @@
 // snapshot.json: what a snapshot is, and the hashes that everything else hangs on. It carries the SHA-256 of its
 // own bytes too (`self_sha256`, computed with 64 zeros in its place), so that a damaged one is seen as such.
 
-import { createHash } from "node:crypto";
 import { CitadelError } from "../../core/index.ts";
 import { parseSnapshotId, type SnapshotKind } from "./ids.ts";
 import type { PackMethod } from "./manifest.ts";
@@ -92,7 +91,7 @@ const selfField = /^ {2}"self_sha256": "([0-9a-f]{64})"$/m;
 /** The file's text, indented, `self_sha256` last. */
 export function formatSnapshotJson(record: SnapshotRecord): string {
   const text = `${JSON.stringify({ ...record, self_sha256: zeros }, null, 2)}\n`;
-  const digest = createHash("sha256").update(text).digest("hex");
+  const digest = new Bun.CryptoHasher("sha256").update(text).digest("hex");
   const cut = text.lastIndexOf(zeros);
   return text.slice(0, cut) + digest + text.slice(cut + zeros.length);
 }
@@ -151,7 +150,7 @@ export function parseSnapshotJson(bytes: Uint8Array): SnapshotRecord {
   if (digest?.[1] === undefined) throw damaged("no self_sha256");
   const at = digest.index + digest[0].length - 65;
   const blanked = content.slice(0, at) + zeros + content.slice(at + 64);
-  const found = createHash("sha256").update(Buffer.from(blanked, "latin1")).digest("hex");
+  const found = new Bun.CryptoHasher("sha256").update(Buffer.from(blanked, "latin1")).digest("hex");
   if (found !== digest[1]) throw damaged("its bytes do not match self_sha256");
   const value = JSON.parse(Buffer.from(bytes).toString("utf8")) as Record<string, unknown>;
   if (typeof value["format"] === "number" && value["format"] > formatVersion) {
