@@ -12,6 +12,7 @@ import { fromErrno, realpath, type System } from "../system/index.ts";
 import { acquireLock } from "../system/lock.ts";
 import { version } from "../version.ts";
 import type { App } from "./app.ts";
+import { recordJob } from "./backup-repository.ts";
 import { statePlaces } from "./transaction.ts";
 
 export interface CreateRequest {
@@ -48,11 +49,36 @@ export async function createBackup(
   context: CreateContext,
 ): Promise<CreateOutcome> {
   const options = toCreateOptions(app, request);
-  using _lock = await lockSource(app, options.sourcePath, request, context.signal);
-  const report = await createSnapshot(options, { system: app.system, ...context });
-  const isWanted = request.verify ?? app.settings.backup.verify_backups;
-  const verification = isWanted ? await verifyCreated(app, report, context) : undefined;
-  return { report, verification };
+  return recordJob(
+    app,
+    {
+      kind: "create",
+      source: options.sourcePath,
+      destination: options.repositoryPath,
+      type: options.type,
+      tags: options.tags,
+    },
+    async () => {
+      using _lock = await lockSource(app, options.sourcePath, request, context.signal);
+      const report = await createSnapshot(options, { system: app.system, ...context });
+      const isWanted = request.verify ?? app.settings.backup.verify_backups;
+      const verification = isWanted ? await verifyCreated(app, report, context) : undefined;
+      return { report, verification };
+    },
+    ({ report, verification }) => ({
+      snapshot: report.snapshot,
+      files: report.files,
+      bytes: report.bytes,
+      newBytes: report.copied_bytes,
+      failure:
+        verification?.valid === false
+          ? {
+              code: "BACKUP_DAMAGED",
+              message: `${verification.filesFailed} files failed the check`,
+            }
+          : undefined,
+    }),
+  );
 }
 
 function toCreateOptions(app: App, request: CreateRequest): CreateOptions {

@@ -1,7 +1,7 @@
 // Where the repository, its catalogue and its locks lie for whoever calls, and the running of verifications and
 // restores with their records: what the commands and the daemon share.
 
-import type { CatalogOptions } from "../backup/catalog.ts";
+import type { CatalogOptions, JobOutcome, NewJob } from "../backup/catalog.ts";
 import {
   Catalog,
   contentKey,
@@ -113,6 +113,33 @@ export async function lockSnapshot(
     if (!(thrown instanceof CitadelError)) throw thrown;
     if (thrown.kind === "locked" || thrown.kind === "cancelled") throw thrown;
     return undefined;
+  }
+}
+
+/**
+ * Runs a job and records it, from its beginning (waiting) to its outcome, failures included; where the catalogue
+ * cannot be written the job runs all the same.
+ */
+export async function recordJob<T>(
+  app: App,
+  job: NewJob,
+  run: () => Promise<T>,
+  outcomeOf: (
+    result: T,
+  ) => JobOutcome & { failure?: { code: string; message: string } | undefined },
+): Promise<T> {
+  const { catalog, remark } = tryCatalog(backupPlaces(app));
+  using opened = catalog;
+  if (remark !== undefined) app.system.logger.log("warn", remark);
+  const id = opened?.startJob(job);
+  try {
+    const result = await run();
+    const { failure, ...outcome } = outcomeOf(result);
+    if (id !== undefined) opened?.finishJob(id, outcome, failure);
+    return result;
+  } catch (thrown) {
+    if (id !== undefined) opened?.finishJob(id, {}, failureOf(thrown));
+    throw thrown;
   }
 }
 
