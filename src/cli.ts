@@ -37,6 +37,7 @@ export const commandMap: CommandMap = {
     list: lazy("the snapshots on the backup disk", () => import("./commands/backup/list.ts")),
     verify: lazy("prove snapshots", () => import("./commands/backup/verify.ts")),
     restore: lazy("bring a snapshot back", () => import("./commands/backup/restore.ts")),
+    cleanup: lazy("remove what is too old", () => import("./commands/backup/cleanup.ts")),
   }),
   // models, tune, store, service
   // the agent itself

@@ -144,4 +144,31 @@ export const explanations: Explanations = {
     causes: ["kill -9", "a power cut", "the machine was out of memory"],
     remedy: ["run the job again: a backup goes on where it stopped"],
   },
+  CLEANUP_REMOVES_MOST: {
+    meaning:
+      "Retention would remove more than half of a source's snapshots, or of their bytes. Nothing was touched.",
+    causes: [
+      "backups that did not run for a long time",
+      "a short retention",
+      "a clock that jumped ahead",
+    ],
+    remedy: [
+      "look at the plan: `citadel-agent backup cleanup --dry-run`",
+      "if it is right: `--force`",
+    ],
+  },
+  CLOCK_BEFORE_SNAPSHOT: {
+    meaning:
+      "The clock is earlier than the newest snapshot, so ages cannot be judged. Nothing was touched.",
+    causes: [
+      "a clock that was set back, or not set after a start",
+      "a snapshot made with a clock that was ahead",
+    ],
+    remedy: ["set the clock (`timedatectl`)", "if the clock is right: `--force`"],
+  },
+  CLEANUP_INCOMPLETE: {
+    meaning: "Some snapshots that retention no longer keeps could not be removed.",
+    causes: ["a restore or a verification uses them", "missing rights"],
+    remedy: ["run `citadel-agent backup cleanup` again later"],
+  },
 };

@@ -3,6 +3,7 @@
 import type { JsonSchema } from "./define.ts";
 
 const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSchema }>>> = {
+  "backup-cleanup": () => import("./backup-cleanup.ts"),
   "backup-list": () => import("./backup-list.ts"),
   "backup-restore": () => import("./backup-restore.ts"),
   "backup-restore-plan": () => import("./backup-restore-plan.ts"),

@@ -1,0 +1,85 @@
+// Retention from the app: the facts, the plan, and its execution with its record.
+
+import { applyRetention, reservePath, type CleanupReport } from "../backup/cleanup.ts";
+import { isPartialHeld } from "../backup/create/partial.ts";
+import { listSnapshots } from "../backup/repository.ts";
+import { planRetention, type RetentionPlan, type RetentionRules } from "../backup/retention.ts";
+import { CitadelError, canonicalJson } from "../core/index.ts";
+import { mayAccess } from "../system/index.ts";
+import { isLockHeldByAny } from "../system/lock-look.ts";
+import { keepReserve } from "../system/reserve-file.ts";
+import { sha256Hex } from "../system/digest.ts";
+import type { App } from "./app.ts";
+import { backupPlaces, lookIntoCatalog, recordJob } from "./backup-repository.ts";
+
+/** What would go and stay now. */
+export function planCleanup(app: App, rules: RetentionRules): RetentionPlan {
+  const places = backupPlaces(app);
+  const snapshots = listSnapshots(places.backupRoot);
+  const { catalog } = lookIntoCatalog(places);
+  using opened = catalog;
+  const verified = [...(opened?.verifiedSnapshots() ?? [])];
+  const inUse = snapshots.filter(({ id }) => isLockHeldByAny(places.runtimeDir, `snapshot-${id}`));
+  const building = snapshots.filter(
+    ({ state, directory }) => state === "partial" && isPartialHeld(directory),
+  );
+  return planRetention(snapshots, rules, {
+    nowMs: app.system.clock.nowMs(),
+    verifiedAtMs: new Map(verified.map(([id, { atMs }]) => [id, atMs])),
+    locked: new Set(inUse.map(({ id }) => id)),
+    building: new Set(building.map(({ id }) => id)),
+  });
+}
+
+/** The hash of a plan, for --plan-hash. */
+export function cleanupHash(plan: RetentionPlan): string {
+  return sha256Hex(canonicalJson({ remove: plan.remove.map(({ directory }) => directory) }));
+}
+
+/**
+ * Carries the plan out.
+ * @throws kind `conflict`: objections without `force`; kind `permission`
+ */
+export async function runCleanup(
+  app: App,
+  plan: RetentionPlan,
+  force: boolean,
+  signal: AbortSignal,
+): Promise<CleanupReport> {
+  const [objection] = plan.objections;
+  if (objection !== undefined && !force) {
+    throw new CitadelError({
+      kind: "conflict",
+      code: objection.code,
+      message: objection.message,
+      hint: "see the plan with --dry-run; if it is right, add --force",
+    });
+  }
+  const places = backupPlaces(app);
+  if (plan.remove.length > 0 && !mayAccess(places.backupRoot, "write")) {
+    throw new CitadelError({
+      kind: "permission",
+      code: "PERMISSION",
+      message: `may not remove anything below ${places.backupRoot}`,
+      path: places.backupRoot,
+      hint: "run the command as root (sudo)",
+    });
+  }
+  return recordJob(
+    app,
+    { kind: "cleanup", destination: places.backupRoot },
+    async () => {
+      const report = applyRetention(plan, { ...places, signal });
+      keepReserve(reservePath(places.backupRoot), app.settings.backup.reserve_bytes);
+      return report;
+    },
+    ({ removed, freedBytes, failed }) => ({
+      files: removed.length,
+      bytes: freedBytes,
+      failure:
+        failed.length === 0
+          ? undefined
+          : { code: "CLEANUP_INCOMPLETE", message: `${failed.length} snapshots stayed` },
+    }),
+  );
+}
