@@ -64,7 +64,7 @@ export async function showPlan(
   out.result("plan", fields, () =>
     [
       ...(pending === null ? [] : [pendingText(pending)]),
-      formatPlan(plan, out.style),
+      formatPlan(plan, out.style, remainders.length),
       formatRemainders(remainders, out.style),
       `plan ${hash}: ${formatCounts(countPlan(plan))}. Nothing was changed.`,
     ]
@@ -130,7 +130,9 @@ function formatReport(
   const { plan, outcome } = report;
   const lines: string[] = [];
   for (const { command } of report.recovered) lines.push(`undone: the open transaction ${command}`);
-  if (!wasShown || outcome !== "applied") lines.push(formatPlan(plan, style));
+  if (!wasShown || outcome !== "applied") {
+    lines.push(formatPlan(plan, style, preview.remainders.length));
+  }
   for (const { path, message } of report.kept) {
     lines.push(`kept: ${printable(path)}: ${printable(message)}`);
   }
@@ -152,12 +154,14 @@ function lastLine(report: ChangeReport, style: Style): string {
 }
 
 const shownRemainders = 40;
+const shownBlocked = 3;
 
 /** What stays as it is, with what a person can do. */
 export function formatRemainders(remainders: readonly Remainder[], style: Style): string {
-  const rest = remainders.filter(({ because }) => because !== "skipped");
-  const skipped = remainders.filter(({ because }) => because === "skipped");
-  const lines: string[] = [];
+  const is = (...wanted: Remainder["because"][]) =>
+    remainders.filter(({ because }) => wanted.includes(because));
+  const rest = is("decision", "cache");
+  const lines: string[] = formatBlocked(is("blocked"), style);
   if (rest.length > 0) lines.push(style.paint("warning", `left alone (${rest.length})`));
   for (const { message, hint, code } of rest.slice(0, shownRemainders)) {
     lines.push(`  ${printable(message)} [${code}]`, style.paint("dim", `    ${printable(hint)}`));
@@ -165,8 +169,26 @@ export function formatRemainders(remainders: readonly Remainder[], style: Style)
   if (rest.length > shownRemainders) {
     lines.push(`  … and ${rest.length - shownRemainders} more (all with --json)`);
   }
-  for (const { message } of skipped.slice(0, shownRemainders)) {
+  for (const { message } of is("skipped").slice(0, shownRemainders)) {
     lines.push(style.paint("dim", `skipped: ${printable(message)}`));
   }
   return lines.join("\n");
+}
+
+/** One block for each reason: a disk that is gone blocks dozens of paths. */
+function formatBlocked(remainders: readonly Remainder[], style: Style): string[] {
+  const groups = Map.groupBy(remainders, ({ reason = "", hint }) => `${reason}\0${hint}`);
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const names = group.slice(0, shownBlocked).map(({ path }) => printable(path));
+    const more = group.length > shownBlocked ? ", …" : "";
+    const count = group.length === 1 ? "1 path" : `${group.length} paths`;
+    const why = printable(first.reason ?? first.message);
+    return [
+      style.paint("critical", `blocked: ${why}: ${count} left alone [${first.code}]`),
+      `  ${names.join(", ")}${more}`,
+      style.paint("dim", `    ${printable(first.hint)}`),
+    ];
+  });
 }

@@ -29,7 +29,15 @@ function refuseBlocked(draft: Draft, directory: DesiredDirectory, reason: string
   const { path } = directory;
   const message = `${path} is left alone: ${reason}`;
   const hint = "mount the storage (`findmnt`, `mount -a`), then run the command again";
-  refuse(draft, { path, code: "BLOCKED", state: "blocked", message, hint, because: "blocked" });
+  refuse(draft, {
+    path,
+    code: "BLOCKED",
+    state: "blocked",
+    message,
+    hint,
+    reason,
+    because: "blocked",
+  });
 }
 
 function mendDirectory(draft: Draft, directory: DesiredDirectory, found: FoundState): void {

@@ -25,7 +25,15 @@ function planFile(draft: Draft, file: DesiredFile): void {
   if (unseen !== undefined) {
     const message = `${path} is left alone: ${unseen}`;
     const hint = "see why it cannot be read, then run the command again";
-    refuse(draft, { path, code: "BLOCKED", state: "blocked", message, hint, because: "blocked" });
+    refuse(draft, {
+      path,
+      code: "BLOCKED",
+      state: "blocked",
+      message,
+      hint,
+      reason: unseen,
+      because: "blocked",
+    });
     return;
   }
   if (!needDirectory(draft, parentOf(path), "the environment script lies there")) return;

@@ -86,6 +86,7 @@ function leave(
     state: verdict.state,
     message: `${link.path}: ${verdict.reason}`,
     hint,
+    reason: verdict.reason,
     because: cache ? "cache" : because,
   });
 }

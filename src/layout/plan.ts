@@ -18,6 +18,8 @@ export interface Remainder {
   readonly state: string;
   readonly message: string;
   readonly hint: string;
+  /** What many remainders share, so that a person reads it once: why a storage root is blocked. */
+  readonly reason?: string | undefined;
   /** `blocked`: the host cannot; `cache`: a cache link alone; `decision`: a person has to say so. */
   readonly because: "blocked" | "cache" | "decision" | "skipped";
 }

@@ -99,8 +99,11 @@ const groups: readonly (readonly [string, Tone, readonly string[]])[] = [
 
 const shownPerGroup = 40;
 
-/** The plan for a person, grouped and aligned, with the reason of each step. */
-export function formatPlan(plan: Plan, style: Style): string {
+/**
+ * The plan for a person, grouped and aligned, with the reason of each step.
+ * @param left how many things the plan does not mend: without steps it is not said that all is well then
+ */
+export function formatPlan(plan: Plan, style: Style, left = 0): string {
   const blocks: string[] = [];
   for (const [heading, tone, kinds] of groups) {
     const steps = plan.operations.filter(({ op }) => kinds.includes(op));
@@ -112,7 +115,7 @@ export function formatPlan(plan: Plan, style: Style): string {
     blocks.push([style.paint("strong", "on the host, afterwards"), ...lines].join("\n"));
   }
   if (plan.operations.length === 0 && plan.conflicts.length === 0) {
-    blocks.push("nothing to do: everything is as it should be");
+    blocks.push(left === 0 ? "nothing to do: everything is as it should be" : "no steps");
   }
   return blocks.join("\n");
 }

@@ -2,7 +2,7 @@
 // as a child with a deadline. Below `--root` only that tree's own files count, where it has any.
 
 import { joinPath } from "../core/index.ts";
-import { readText } from "./files.ts";
+import { lstat, readText } from "./files.ts";
 import type { HostPaths } from "./host-paths.ts";
 import { runProcess } from "./processes.ts";
 
@@ -81,7 +81,9 @@ async function database<T>(
   const own = hostPaths.relocated ? readText(joinPath(hostPaths.etc, name)) : undefined;
   if (own !== undefined) return find(own);
   const local = find(readText(`/etc/${name}`) ?? "");
-  if (local !== undefined || !asksOthers(name, readText("/etc/nsswitch.conf"))) return local;
+  if (local !== undefined) return local;
+  const homed = lstat("/run/systemd/userdb/io.systemd.Home") !== undefined;
+  if (!asksOthers(name, readText("/etc/nsswitch.conf"), homed)) return undefined;
   try {
     const run = await runProcess(["getent", "--", name, text], { timeoutMs: getentTimeoutMs });
     return run.exitCode === 0 ? find(run.stdout) : undefined;
@@ -92,9 +94,14 @@ async function database<T>(
 
 /**
  * Whether nsswitch.conf(5) names a source beside the local files for this database. Without the file glibc asks
- * the local files only.
+ * the local files only. `systemd` knows only its own transient users unless homed runs (nss-systemd(8)).
+ * @param homed whether systemd-homed offers users
  */
-export function asksOthers(name: "passwd" | "group", nsswitch: string | undefined): boolean {
+export function asksOthers(
+  name: "passwd" | "group",
+  nsswitch: string | undefined,
+  homed: boolean,
+): boolean {
   const line = nsswitch?.split("\n").find((each) => each.trimStart().startsWith(`${name}:`));
   if (line === undefined) return false;
   const sources = line
@@ -102,5 +109,6 @@ export function asksOthers(name: "passwd" | "group", nsswitch: string | undefine
     .replace(/#.*/, "")
     .replace(/\[[^\]]*\]/g, " ")
     .split(/\s+/);
-  return sources.some((source) => source !== "" && source !== "files" && source !== "compat");
+  const local = new Set(["", "files", "compat", ...(homed ? [] : ["systemd"])]);
+  return sources.some((source) => !local.has(source));
 }

@@ -21,6 +21,10 @@ const outputLimitBytes = 64 * 1024 * 1024;
 /** Children that did not die of SIGKILL, by mount point: there is never a second one. */
 const stuckChildren = new Map<string, number>();
 
+/** When a mount last let a deadline pass: for a while it is not asked again, so that a command waits only once. */
+const silentSinceMs = new Map<string, number>();
+const silenceMs = 30_000;
+
 /**
  * Answers every question, in order.
  * @returns one answer per question; `unknown` where the mount did not answer in time. Never throws
@@ -37,22 +41,14 @@ export async function survey(
     if (group === undefined) groups.set(mountpoint, [at]);
     else group.push(at);
   };
-  const local: number[] = [];
+  // what is local first, in this process: it says which mounts the links lead to, so that each gets one child
   for (const [at, question] of questions.entries()) {
-    if (view.isSafe(question.path)) local.push(at);
-    else ask(view.mountpointOf(question.path), at);
+    if (!view.isSafe(question.path)) ask(view.mountpointOf(question.path), at);
+    else {
+      answers[at] = answerLocally(view, question, () => ask(leadsTo(view, question.path), at));
+    }
   }
-  const running = startChildren(groups, questions, answers, options);
-  const late = new Map<string, number[]>();
-  for (const at of local) {
-    const question = questions[at] as Question;
-    answers[at] = answerLocally(view, question, () => {
-      const mountpoint = leadsTo(view, question.path);
-      late.set(mountpoint, [...(late.get(mountpoint) ?? []), at]);
-    });
-  }
-  await running;
-  await startChildren(late, questions, answers, options);
+  await startChildren(groups, questions, answers, options);
   return answers as Answer[];
 }
 
@@ -113,7 +109,8 @@ async function askChild(
   questions: readonly Question[],
   options: SurveyOptions,
 ): Promise<Answer[]> {
-  if (isStuck(mountpoint)) return [];
+  const silentMs = performance.now() - (silentSinceMs.get(mountpoint) ?? Number.NEGATIVE_INFINITY);
+  if (silentMs < silenceMs || isStuck(mountpoint)) return [];
   const child = Bun.spawn([...selfCommand(), ...surveyCommand, mountpoint], {
     stdin: new TextEncoder().encode(JSON.stringify(questions)),
     stdout: "pipe",
@@ -130,7 +127,9 @@ async function askChild(
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", cancel);
-    await endChild(child, mountpoint, stop.signal.aborted);
+    const timedOut = stop.signal.aborted;
+    if (timedOut) silentSinceMs.set(mountpoint, performance.now());
+    await endChild(child, mountpoint, timedOut);
   }
 }
 
