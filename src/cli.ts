@@ -30,6 +30,7 @@ export const commandMap: CommandMap = {
   history: lazy("what was changed, by whom", () => import("./commands/history.ts")),
   rollback: lazy("go back to an earlier generation", () => import("./commands/rollback.ts")),
   // monitor
+  status: lazy("one screen of what is known now", () => import("./commands/status.ts")),
   health: lazy("one look at everything", () => import("./commands/health.ts")),
   // backup
   backup: group("copies that are proved good, and their restore", {

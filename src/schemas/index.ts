@@ -27,6 +27,7 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   plan: () => import("./plan.ts"),
   "prereq-verify": () => import("./prereq-verify.ts"),
   setup: () => import("./setup.ts"),
+  status: () => import("./status.ts"),
   version: () => import("./version.ts"),
 };
 

@@ -65,3 +65,8 @@ export async function readLine(signal: AbortSignal): Promise<string | undefined>
     input.resume();
   });
 }
+
+/** Moves to the top of the terminal and clears what is below; what was scrolled away stays (ECMA-48 CUP, ED). */
+export function clearScreen(): void {
+  writeStream(1, "\x1b[H\x1b[J");
+}

@@ -1,0 +1,3 @@
+// What `status` shows.
+export * from "./daemon-file.ts";
+export * from "./document.ts";
