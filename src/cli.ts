@@ -32,6 +32,7 @@ export const commandMap: CommandMap = {
   // monitor
   status: lazy("one screen of what is known now", () => import("./commands/status.ts")),
   health: lazy("one look at everything", () => import("./commands/health.ts")),
+  perf: lazy("measure the storage under a path", () => import("./commands/perf.ts")),
   // backup
   backup: group("copies that are proved good, and their restore", {
     create: lazy("make a snapshot and check it", () => import("./commands/backup/create.ts")),
