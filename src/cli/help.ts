@@ -17,7 +17,7 @@ export function formatRootHelp(map: CommandMap, sections: HelpSections, style: S
   const listed = new Set(sections.flatMap(([, words]) => words));
   const rest = Object.keys(map).filter((word) => !listed.has(word));
   const lines = [
-    "citadel-agent: lays out, guards, backs up and serves the storage of a GPU model host",
+    "citadel-agent: lays out, guards, backs up, serves the storage of GPU model hosts",
     "",
   ];
   for (const [heading, words] of [...sections, ["More", rest] as const]) {
@@ -33,9 +33,8 @@ export function formatRootHelp(map: CommandMap, sections: HelpSections, style: S
   }
   lines.push(
     "",
-    `${style.paint("strong", "Everywhere")}: --json --dry-run/-n --yes/-y --root DIR --config FILE --env-file FILE`,
-    "  --plan-hash H --lock-timeout S --quiet --verbose --log-format F --no-color",
-    "`citadel-agent COMMAND --help` shows flags and examples; `explain CODE` any error.",
+    ...wrap(`${style.paint("strong", "Everywhere")}: ${globalUsage()}`, columns, 2),
+    "`COMMAND --help` shows flags and examples, `explain CODE` what an error means.",
   );
   return lines.join("\n");
 }

@@ -23,7 +23,9 @@ describe.concurrent("every command", () => {
     expect(exitCode).toBe(0);
     const lines = stdout.split("\n");
     expect(lines.length).toBeLessThanOrEqual(50);
-    expect(lines.filter((line) => Bun.stringWidth(line) > 100)).toEqual([]);
+    const wide = lines.filter((line) => Bun.stringWidth(line) > 80);
+    expect(wide.filter((line) => !line.startsWith("  citadel-agent "))).toEqual([]); // examples are not broken
+    expect(wide.filter((line) => Bun.stringWidth(line) > 110)).toEqual([]);
     expect(stdout).toContain(`citadel-agent ${name}`);
     expect(stdout).toContain("Examples");
   });
@@ -72,7 +74,7 @@ describe("the first screen", () => {
     const { stdout, exitCode } = await runCli([]);
     expect(exitCode).toBe(0);
     expect(stdout.trimEnd().split("\n").length).toBeLessThanOrEqual(50);
-    expect(stdout.split("\n").filter((line) => Bun.stringWidth(line) > 90)).toEqual([]);
+    expect(stdout.split("\n").filter((line) => Bun.stringWidth(line) > 80)).toEqual([]);
     for (const word of Object.keys(commandMap)) expect(stdout).toContain(`  ${word} `);
     expect((await runCli(["--help"])).stdout).toBe(stdout);
     expect((await runCli(["-h"])).stdout).toBe(stdout);
