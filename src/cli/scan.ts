@@ -45,6 +45,9 @@ export async function scanCommandLine(map: CommandMap, argv: readonly string[]):
   return scan;
 }
 
+/** What other programs have as commands. */
+const wordsForFlags = new Set(["help", "version"]);
+
 const emptyGiven = (): Given => ({ flags: new Map(), positionals: [] });
 
 class Scan implements Scanned {
@@ -106,10 +109,11 @@ class Scan implements Scanned {
 
   #unknownCommand(token: string) {
     const known = Object.keys(this.group.commands);
-    const near = nearest(token, known);
+    const near = wordsForFlags.has(token) ? undefined : nearest(token, known);
     const prefix = ["citadel-agent", ...this.words].join(" ");
-    const hint =
-      near === undefined
+    const hint = wordsForFlags.has(token)
+      ? `did you mean \`${prefix} --${token}\`?`
+      : near === undefined
         ? `\`${prefix} --help\` lists them: ${known.join(", ")}`
         : `did you mean \`${prefix} ${near}\`?`;
     return usageError(

@@ -126,6 +126,7 @@ describe("refused command lines", () => {
     [["zzzzzz"], "COMMAND_UNKNOWN", "lists them: echo, list"],
     [["noun", "vreb"], "COMMAND_UNKNOWN", "did you mean `citadel-agent noun verb`?"],
     [["noun", "deep", "verbb"], "COMMAND_UNKNOWN", "did you mean `citadel-agent noun deep verb`?"],
+    [["help"], "COMMAND_UNKNOWN", "did you mean `citadel-agent --help`?"],
     [["toString"], "COMMAND_UNKNOWN", "lists them"],
     [["echo", "--dry-rnu"], "FLAG_UNKNOWN", "did you mean --dry-run?"],
     [["--dry-rnu", "echo"], "FLAG_UNKNOWN", "did you mean --dry-run?"],
