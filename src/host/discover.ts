@@ -8,7 +8,7 @@ import { listPathUsers, type PathUser } from "../system/open-files.ts";
 import { findBacking, listDisks, readHostMounts, type Backing } from "./block-devices.ts";
 import type { Disk } from "./disk.ts";
 import { readUdevProperties } from "./disk.ts";
-import { parseDefaultMountOptions, parseHasJournal, readExt4Facts } from "./ext4.ts";
+import { parseDefaultMountOptions, parseHasJournal, parseUuid, readExt4Facts } from "./ext4.ts";
 import type { Ext4Facts } from "./ext4.ts";
 import { findEntryHolding, parseFstab } from "./fstab.ts";
 import type { StorageRole } from "./mount-options.ts";
@@ -223,6 +223,7 @@ async function askTune2fs(
     return {
       ...facts,
       ext4: { ...facts.ext4, hasJournal },
+      uuid: parseUuid(run.stdout) ?? facts.uuid,
       defaultMountOptions: parseDefaultMountOptions(run.stdout),
     };
   } catch {

@@ -40,26 +40,41 @@ export function parseHasJournal(listing: string): boolean | undefined {
   return line?.split(/\s+/).includes("has_journal");
 }
 
-// Prints one line, `yes` or `no`: whether the flag is set. $1 is the device.
-const readFlag =
-  "tune2fs -l \"$1\" | grep -q '^Default mount options:.*journal_data_writeback' && echo yes || echo no";
+/** The UUID in `tune2fs -l`. */
+export function parseUuid(listing: string): string | undefined {
+  return /^Filesystem UUID:\s*([0-9a-f-]{36})$/im.exec(listing)?.[1];
+}
+
+/**
+ * Start of a shell script: `dev` is the device to use. A journal is read after a reboot too, when names may have
+ * swapped: $1 is the device's path of today, used only while it holds the file system with UUID $2.
+ */
+export const pickDevice =
+  'dev=$1; tune2fs -l "$dev" 2>/dev/null | grep -qi "^Filesystem UUID: *$2" || dev="UUID=$2"; ';
+
+// Prints one line, `yes` or `no`: whether the flag is set.
+const readFlag = `${pickDevice}tune2fs -l "$dev" | grep -q '^Default mount options:.*journal_data_writeback' && echo yes || echo no`;
+const setFlag = `${pickDevice}tune2fs -o "$3" "$dev"`;
 
 /**
  * The step that makes `data=writeback` the default of the file system on one partition (or volume), never of a disk.
- * The journal itself is never touched.
+ * The journal itself is never touched. The shell gets every value as a positional argument.
  * @param device a device path: `/dev/nvme1n1p1`
  */
-export function journalModeOperation(device: AbsolutePath): Operation {
+export function journalModeOperation(device: AbsolutePath, uuid: string): Operation {
+  const shell = (script: string, ...rest: string[]) => {
+    return ["sh", "-c", script, "sh", device, uuid, ...rest];
+  };
   return {
     op: "run_command",
     path: device,
-    why: "data=writeback by default from the next mount on",
+    why: "tune2fs -o journal_data_writeback: data=writeback by default from the next mount on",
     before: { type: "external", value: "no" },
     after: { type: "external", value: "yes" },
     command: {
-      read: ["sh", "-c", readFlag, "sh", device],
-      apply: ["tune2fs", "-o", "journal_data_writeback", device],
-      undo: ["tune2fs", "-o", "^journal_data_writeback", device],
+      read: shell(readFlag),
+      apply: shell(setFlag, "journal_data_writeback"),
+      undo: shell(setFlag, "^journal_data_writeback"),
       timeoutMs: 30_000,
     },
   };

@@ -135,15 +135,18 @@ function planReplace(
   const after = mountpoint === undefined ? undefined : options.fstabOptions.get(mountpoint);
   if (obstacle !== undefined) return pending(`--remount-now: ${obstacle}`);
   const { proc } = facts;
+  const { node, uuid } = storage;
   const unknown = mount === undefined || holder === undefined || found === undefined;
   if (unknown || after === undefined || proc === undefined) {
     return pending("--remount-now: its present options could not be read");
   }
+  if (node === undefined || uuid === undefined) {
+    return pending("--remount-now: its device and UUID could not be read");
+  }
   const modes = { before: found.slice("data=".length), after: data.slice("data=".length) };
-  const operation = replaceMountOperation(proc, mount, holder.name, modes, {
-    before: mount.mountOptions,
-    after,
-  });
+  const flags = { before: mount.mountOptions, after };
+  const device = { path: node, uuid };
+  const operation = replaceMountOperation(proc, mount, holder.name, modes, flags, device);
   return { ...emptyPart, items: [item("change", "unmount and mount")], operations: [operation] };
 }
 
@@ -167,13 +170,14 @@ function planJournalMode(facts: HostFacts, storage: StorageFacts, data: string):
     const command = `tune2fs -o journal_data_writeback ${storage.mount?.source ?? "DEVICE"}`;
     return { ...emptyPart, onTheHost: [command] };
   }
-  if (storage.node === undefined || storage.defaultMountOptions === undefined) {
+  const { node, uuid, defaultMountOptions } = storage;
+  if (node === undefined || uuid === undefined || defaultMountOptions === undefined) {
     const note = `the superblock of ${storage.mount?.source ?? "the device"} was not read: fstab alone sets data=writeback`;
     return { ...emptyPart, notes: [note] };
   }
-  if (storage.defaultMountOptions.includes("journal_data_writeback")) return emptyPart;
+  if (defaultMountOptions.includes("journal_data_writeback")) return emptyPart;
   if (!storage.ext4?.hasJournal) return emptyPart;
-  return { ...emptyPart, operations: [journalModeOperation(storage.node)] };
+  return { ...emptyPart, operations: [journalModeOperation(node, uuid)] };
 }
 
 function row(

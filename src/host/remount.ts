@@ -5,6 +5,7 @@
 import { joinPath } from "../core/index.ts";
 import type { Mount } from "../system/index.ts";
 import type { Operation } from "../transaction/index.ts";
+import { pickDevice } from "./ext4.ts";
 import { effectiveOption } from "./mount-options.ts";
 
 const timeoutMs = 60_000;
@@ -109,13 +110,11 @@ export function remountBarrierOperation(
   };
 }
 
-// $1 mount point, $2 type, $3 new options, $4 device, $5 former options. If the new mount fails, the former one is
-// back before the step reports its failure; umount without -l refuses while anything is open there (EBUSY).
-const replaceMount =
-  'umount -- "$1" && { mount -t "$2" -o "$3" -- "$4" "$1" || { mount -t "$2" -o "$5" -- "$4" "$1"; exit 1; }; }';
+// $1 device, $2 UUID, $3 mount point, $4 type, $5 new options, $6 former options. If the new mount fails, the former
+// one is back before the step reports its failure; umount without -l refuses while anything is open there (EBUSY).
+const replaceMount = `${pickDevice}umount -- "$3" && { mount -t "$4" -o "$5" -- "$dev" "$3" || { mount -t "$4" -o "$6" -- "$dev" "$3"; exit 1; }; }`;
 // From any half state: mounted with the new options, or not mounted at all.
-const restoreMount =
-  '{ ! mountpoint -q -- "$1" || umount -- "$1"; } && mount -t "$2" -o "$3" -- "$4" "$1"';
+const restoreMount = `${pickDevice}{ ! mountpoint -q -- "$3" || umount -- "$3"; } && mount -t "$4" -o "$6" -- "$dev" "$3"`;
 const readDataMode = 'sed -n "s/^data=//p" "$1" 2>/dev/null || true';
 
 /** The step of `--remount-now`: unmounts and mounts one ext4 with its new options, `data=` among them. */
@@ -125,10 +124,12 @@ export function replaceMountOperation(
   holder: string,
   data: { readonly before: string; readonly after: string },
   options: { readonly before: readonly string[]; readonly after: string },
+  device: { readonly path: string; readonly uuid: string },
 ): Operation {
-  const { mountpoint, fstype, source } = mount;
+  const { mountpoint, fstype } = mount;
   const others = mount.superOptions.filter((option) => !/^(?:rw|ro|data=.*)$/.test(option));
   const former = [...asArguments(options.before), ...others, `data=${data.before}`].join(",");
+  const values = [device.path, device.uuid, mountpoint, fstype, options.after, former];
   return {
     op: "run_command",
     path: mountpoint,
@@ -137,8 +138,8 @@ export function replaceMountOperation(
     after: { type: "external", value: data.after },
     command: {
       read: ["sh", "-c", readDataMode, "sh", joinPath(proc, "fs/ext4", holder, "options")],
-      apply: ["sh", "-c", replaceMount, "sh", mountpoint, fstype, options.after, source, former],
-      undo: ["sh", "-c", restoreMount, "sh", mountpoint, fstype, former, source],
+      apply: ["sh", "-c", replaceMount, "sh", ...values],
+      undo: ["sh", "-c", restoreMount, "sh", ...values],
       timeoutMs,
     },
   };

@@ -14,7 +14,7 @@ import type { OperationKind, Plan } from "./operation.ts";
 import { planHash } from "./plan-hash.ts";
 import { preparePlan, type PreparedPlan } from "./prepare.ts";
 import { undoFailed, type Recovered } from "./recover.ts";
-import { planRollback } from "./rollback.ts";
+import { planRollback, planUndoOf } from "./rollback.ts";
 import { openSession, type Session } from "./session.ts";
 import type { Step } from "./step.ts";
 import { undoSteps } from "./undo.ts";
@@ -118,6 +118,12 @@ export class Engine implements Disposable {
   planRollback(generation: number, stays?: (path: AbsolutePath) => boolean): Plan {
     using tree = new DirectoryTree(this.options.root);
     return planRollback(this.#journalView(), tree, generation, stays);
+  }
+
+  /** The plan back from some generations, what others did in between left alone. */
+  planUndoOf(command: string, generations: readonly number[]): Plan {
+    using tree = new DirectoryTree(this.options.root);
+    return planUndoOf(this.#journalView(), tree, command, generations);
   }
 
   /** Finishes what dead processes left, under the lock. */

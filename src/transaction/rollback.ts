@@ -49,6 +49,30 @@ export function planRollback(
   };
 }
 
+/**
+ * Plans the way back of some generations only (`tune rollback`), newest first; what others did in between stays, and
+ * is a conflict where it touched the same path.
+ */
+export function planUndoOf(
+  view: JournalView,
+  tree: DirectoryTree,
+  command: string,
+  generations: readonly number[],
+): Plan {
+  const planner = new RollbackPlanner(view, tree);
+  for (const generation of [...generations].sort((a, b) => b - a)) {
+    for (const step of view.stepsOf(generation).reverse()) planner.add(step.operation, generation);
+  }
+  return {
+    command,
+    operations: mergeLinkChanges(planner.operations),
+    conflicts: planner.conflicts,
+    unchanged: planner.unchanged,
+    onTheHost: [],
+    warnings: [],
+  };
+}
+
 function assertReachable(view: JournalView, generation: number, latest: number): void {
   if (!Number.isInteger(generation) || generation < 0 || generation > latest) {
     throw new CitadelError({

@@ -44,6 +44,7 @@ async function factsOf(spec: Spec, live: Partial<HostFacts> | undefined): Promis
       ...storage,
       node: `/dev/${storage.backing.holders[0]?.name ?? "none"}` as AbsolutePath,
       defaultMountOptions: ["user_xattr", "acl"],
+      uuid: storage.uuid ?? `uuid-of-${storage.role}`,
     })),
     ...live,
   };
@@ -59,7 +60,10 @@ const options = {
 const stateOf = (tune: TunePlan, item: string, role: string) =>
   tune.items.find((each) => each.item === item && each.role === role)?.state;
 const opsOf = (tune: TunePlan) =>
-  tune.plan.operations.map(({ op, command, path }) => `${op} ${command?.apply.join(" ") ?? path}`);
+  tune.plan.operations.map(({ op, command, path }) => {
+    const words = command?.apply ?? [path];
+    return words[0] === "sh" ? `${op} sh ${words.at(-1)} ${path}` : `${op} ${words.join(" ")}`;
+  });
 
 describe("on the seed's machine", () => {
   test("plans every line of the table, in an order that can be taken back", async () => {
@@ -69,7 +73,7 @@ describe("on the seed's machine", () => {
       "write_file /etc/fstab",
       "run_command systemctl daemon-reload",
       "run_command mount -o remount,rw,noatime,nodiratime /dev/nvme1n1p1 /mnt/citadel-models",
-      "run_command tune2fs -o journal_data_writeback /dev/nvme1n1p1",
+      "run_command sh journal_data_writeback /dev/nvme1n1p1",
       "run_command mount -o remount,rw,noatime /dev/sda1 /mnt/citadel-backup",
       "set_value /sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/nvme/nvme1/nvme1n1/queue/scheduler",
       "set_value /sys/devices/pci0000:00/0000:00:17.0/ata1/host0/target0:0:0/0:0:0:0/block/sda/queue/scheduler",
@@ -153,10 +157,11 @@ describe("on the seed's machine", () => {
     expect(stateOf(free, "data mode", "models")).toBe("change");
     const replace = free.plan.operations.find(({ why }) => why.includes("--remount-now"));
     expect(replace?.command?.apply.slice(4)).toEqual([
+      "/dev/nvme1n1p1",
+      "uuid-of-models",
       "/mnt/citadel-models",
       "ext4",
       "defaults,noatime,nodiratime,data=writeback",
-      "/dev/nvme1n1p1",
       "rw,relatime,data=ordered",
     ]);
     const user = { pid: 42, name: "vllm", path: "/mnt/citadel-models/active/x" };
