@@ -42,6 +42,12 @@ export const commandMap: CommandMap = {
     cleanup: lazy("remove what is too old", () => import("./commands/backup/cleanup.ts")),
   }),
   // models, tune, store, service
+  tune: group("mount options, schedulers and trim of the storage", {
+    plan: lazy("what tuning would do to this host", () => import("./commands/tune/plan.ts")),
+    apply: lazy("tune this host", () => import("./commands/tune/apply.ts")),
+    rollback: lazy("restore what was before", () => import("./commands/tune/rollback.ts")),
+    status: lazy("what is in force", () => import("./commands/tune/status.ts")),
+  }),
   // the agent itself
   doctor: lazy("checks of the agent's own footing", () => import("./commands/doctor.ts")),
   incident: lazy("a redacted bundle of evidence", () => import("./commands/incident.ts")),

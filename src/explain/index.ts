@@ -10,6 +10,7 @@ const areas: Readonly<Record<string, () => Promise<{ readonly explanations: Expl
   core: () => import("./core.ts"),
   incident: () => import("./incident.ts"),
   layout: () => import("./layout.ts"),
+  host: () => import("./host.ts"),
   settings: () => import("./settings.ts"),
   system: () => import("./system.ts"),
   transaction: () => import("./transaction.ts"),

@@ -28,6 +28,9 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   "prereq-verify": () => import("./prereq-verify.ts"),
   setup: () => import("./setup.ts"),
   status: () => import("./status.ts"),
+  "tune-plan": () => import("./tune-plan.ts"),
+  "tune-rollback": () => import("./tune-rollback.ts"),
+  "tune-status": () => import("./tune-status.ts"),
   version: () => import("./version.ts"),
 };
 

@@ -14,7 +14,6 @@ import {
 /** 5 files of 10 MiB (spec/cli.md): agent.log and agent.log.1 to agent.log.4. */
 const maxBytes = 10 * 1024 * 1024;
 const maxFiles = 5;
-const name = "agent.log";
 
 /**
  * Appends one line to `<directory>/agent.log`; the parent must exist and be a real directory.
@@ -22,10 +21,20 @@ const name = "agent.log";
  * @returns false when it could not be written, whatever the reason
  */
 export function appendAgentLog(directory: string, line: string, limitBytes = maxBytes): boolean {
+  return appendLog(directory, "agent.log", line, limitBytes);
+}
+
+/** As `appendAgentLog`, to another file of ours in the log directory: `planb-02-setup.log`. */
+export function appendLog(
+  directory: string,
+  name: string,
+  line: string,
+  limitBytes = maxBytes,
+): boolean {
   let parent: number | undefined;
   try {
     parent = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-    return appendIn(`/proc/self/fd/${parent}`, line, limitBytes);
+    return appendIn(`/proc/self/fd/${parent}`, name, line, limitBytes);
   } catch {
     return false; // absent, not ours, read-only, full: failing to log never decides success
   } finally {
@@ -33,13 +42,13 @@ export function appendAgentLog(directory: string, line: string, limitBytes = max
   }
 }
 
-function appendIn(parent: string, line: string, limitBytes: number): boolean {
+function appendIn(parent: string, name: string, line: string, limitBytes: number): boolean {
   const bytes = Buffer.from(`${line}\n`);
   let file = openLog(`${parent}/${name}`);
   try {
     if (fstatSync(file).size + bytes.length > limitBytes) {
       closeSync(file);
-      rotate(parent);
+      rotate(parent, name);
       file = openLog(`${parent}/${name}`);
     }
     return writeSync(file, bytes) === bytes.length; // one write with O_APPEND: lines of two agents do not mix
@@ -62,7 +71,7 @@ function openLog(path: string): number {
 }
 
 /** agent.log.3 becomes .4 and so on; the oldest is replaced. rename(2) does not follow links. */
-function rotate(parent: string): void {
+function rotate(parent: string, name: string): void {
   for (let number = maxFiles - 1; number >= 1; number -= 1) {
     const from = number === 1 ? name : `${name}.${number - 1}`;
     try {

@@ -1,0 +1,128 @@
+// How the tuning is shown: the table of what is, what will be and why, then what a person has to know.
+
+import type { TuneItem, TunePlan } from "../../host/index.ts";
+import { printable, type Style, type Tone } from "../../output/index.ts";
+import type { Conflict, Operation, Plan } from "../../transaction/index.ts";
+
+const words: Readonly<Record<TuneItem["state"], readonly [string, Tone]>> = {
+  ok: ["ok", "ok"],
+  change: ["change", "accent"],
+  pending: ["pending", "warning"],
+  on_the_host: ["on the host", "warning"],
+  cannot: ["cannot", "critical"],
+  not_applicable: ["n/a", "dim"],
+};
+
+/** One row per item: the state as a word, what is there, what is wanted, why. */
+export function formatItems(items: readonly TuneItem[], style: Style): string {
+  const rows = items.map((item) => {
+    const [word, tone] = words[item.state];
+    return [
+      style.paint(tone, word),
+      item.item,
+      printable(item.subject),
+      printable(item.found),
+      item.state === "ok" || item.wanted === "-" ? "" : printable(item.wanted),
+      style.paint("dim", printable(item.why)),
+    ];
+  });
+  return style.table(rows, { header: ["STATE", "ITEM", "WHERE", "IS", "WILL BE", "WHY"] });
+}
+
+/** The whole plan for a person. */
+export function formatTunePlan(tune: TunePlan, style: Style): string {
+  const blocks = [
+    `profile ${style.paint("strong", tune.profile)}`,
+    formatItems(tune.items, style),
+    section("risks", tune.risks, "critical", style),
+    section("not done by itself, consider", tune.proposals, "warning", style),
+    section("remarks", tune.notes, "dim", style),
+    formatSteps(tune.plan.operations, style),
+    section("on the host, afterwards", tune.plan.onTheHost, "strong", style),
+    formatConflicts(tune.plan.conflicts, style),
+  ];
+  return blocks.filter((block) => block !== "").join("\n\n");
+}
+
+/** Steps as they will run; the halves of a reload that only matter for an undo are left out. */
+export function formatSteps(operations: readonly Operation[], style: Style): string {
+  const shown = operations.filter(({ command }) => command?.apply[0] !== "true");
+  if (shown.length === 0) return "";
+  const rows = shown.map(({ op, path, before, after, why }, at) => [
+    String(at + 1),
+    op,
+    printable(path),
+    `${stateWord(before)} -> ${stateWord(after)}`,
+    style.paint("dim", printable(why)),
+  ]);
+  const table = style.table(rows, { indent: 2, align: ["right"] });
+  return `${style.paint("strong", `steps (${shown.length})`)}\n${table}`;
+}
+
+function stateWord(state: Operation["before"]): string {
+  if (state.type === "value" || state.type === "external") return state.value;
+  if (state.type === "file") return state.sha256?.slice(0, 12) ?? "file";
+  return state.type === "link" ? state.target : state.type;
+}
+
+export function formatConflicts(conflicts: readonly Conflict[], style: Style): string {
+  if (conflicts.length === 0) return "";
+  const lines = conflicts.flatMap(({ code, message, hint }) => [
+    `  ${printable(message)} [${code}]`,
+    style.paint("dim", `    ${printable(hint)}`),
+  ]);
+  return [style.paint("critical", `conflicts (${conflicts.length})`), ...lines].join("\n");
+}
+
+export function section(title: string, lines: readonly string[], tone: Tone, style: Style): string {
+  if (lines.length === 0) return "";
+  return [style.paint(tone, title), ...lines.map((line) => `  ${printable(line)}`)].join("\n");
+}
+
+/** What was left after an apply: what is pending, and what could not be done here. */
+export function formatLeft(tune: TunePlan, style: Style): string {
+  const line = (item: TuneItem) => `${item.item} of ${item.subject}: ${item.why}`;
+  return [
+    section("pending", tune.pending.map(line), "warning", style),
+    section("could not be done here", tune.couldNot.map(line), "critical", style),
+  ]
+    .filter((block) => block !== "")
+    .join("\n");
+}
+
+/** Members that every document about a tuning plan has. */
+export function tuneFields(tune: TunePlan): Record<string, unknown> {
+  return {
+    profile: tune.profile,
+    items: tune.items,
+    risks: tune.risks,
+    proposals: tune.proposals,
+    notes: tune.notes,
+    pending: tune.pending.map(({ item, subject, why }) => ({ item, subject, why })),
+    could_not: tune.couldNot.map(({ item, subject, why }) => ({ item, subject, why })),
+  };
+}
+
+/** Steps, conflicts and hash of a plan, as every plan document has them. */
+export function stepFields(
+  plan: Plan,
+  hash: string,
+  isDone?: (step: number) => boolean,
+): Record<string, unknown> {
+  return {
+    steps: plan.operations.map(({ op, path, before, after, why }, at) => ({
+      op,
+      path,
+      from: before.type === "absent" ? null : stateWord(before),
+      to: after.type === "absent" ? null : stateWord(after),
+      why,
+      ...(isDone === undefined ? {} : { done: isDone(at) }),
+    })),
+    conflicts: plan.conflicts.map(({ path, code, message, hint }) => {
+      return { path, code, message, hint };
+    }),
+    on_the_host: plan.onTheHost,
+    unchanged: plan.unchanged,
+    plan_hash: hash,
+  };
+}
