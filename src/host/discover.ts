@@ -5,7 +5,13 @@ import { isWithin, nameOf, type AbsolutePath } from "../core/index.ts";
 import * as system from "../system/index.ts";
 import type { FileStat, Mount, System } from "../system/index.ts";
 import { listPathUsers, type PathUser } from "../system/open-files.ts";
-import { findBacking, listDisks, readHostMounts, type Backing } from "./block-devices.ts";
+import {
+  findBacking,
+  findDevice,
+  listDisks,
+  readHostMounts,
+  type Backing,
+} from "./block-devices.ts";
 import type { Disk } from "./disk.ts";
 import { readUdevProperties } from "./disk.ts";
 import { parseDefaultMountOptions, parseHasJournal, parseUuid, readExt4Facts } from "./ext4.ts";
@@ -108,7 +114,7 @@ export async function discoverHost(world: Asking, options: DiscoverOptions): Pro
   return {
     privileged: environment.isRoot || hostPaths.relocated,
     relocated: hostPaths.relocated,
-    container: readContainer(hostPaths),
+    container: readContainer(hostPaths, mounts),
     systemd,
     udev: readUdev(hostPaths),
     fstab: fstab && {
@@ -253,10 +259,20 @@ export async function verifyFstab(
   return { clean: run.exitCode === 0, summary };
 }
 
-function readContainer(paths: Paths): string | undefined {
-  return ["/run/.containerenv", "/.dockerenv", "/run/systemd/container"].find(
+/**
+ * The mark that a container runtime leaves. An image that was booted as a machine keeps it, so it does not count where
+ * `/` is the whole of a block device's file system: a container's root is an overlay or a part of one.
+ */
+function readContainer(paths: Paths, mounts: readonly Mount[] | undefined): string | undefined {
+  const mark = ["/run/.containerenv", "/.dockerenv", "/run/systemd/container"].find(
     (path) => system.lstat(paths.real(path)) !== undefined,
   );
+  const root = mounts?.findLast((mount) => mount.mountpoint === "/");
+  const isMachine =
+    root?.fsRoot === "/" &&
+    paths.sys !== undefined &&
+    findDevice(paths.sys, root.device) !== undefined;
+  return isMachine ? undefined : mark;
 }
 
 function readUdev(paths: Paths): HostFacts["udev"] {

@@ -132,7 +132,8 @@ export function replaceMountOperation(
   const values = [device.path, device.uuid, mountpoint, fstype, options.after, former];
   return {
     op: "run_command",
-    path: mountpoint,
+    // A path of its own: the engine follows each path through its steps, and the mount point is the flags' path.
+    path: joinPath("/sys/fs/ext4", holder),
     why: `data=${data.after} now: unmount and mount ${mountpoint} (--remount-now)`,
     before: { type: "external", value: data.before },
     after: { type: "external", value: data.after },

@@ -5,7 +5,7 @@ import { ExitCode } from "../../core/index.ts";
 import { planHash } from "../../transaction/index.ts";
 import { defineAgentCommand } from "../define.ts";
 import { tuneArgs } from "./args.ts";
-import { formatTunePlan, stepFields, tuneFields } from "./text.ts";
+import { countSteps, formatTunePlan, stepFields, tuneFields } from "./text.ts";
 
 export const command = defineAgentCommand({
   description: "shows what tuning would do to this host, and why; changes nothing",
@@ -22,7 +22,7 @@ export const command = defineAgentCommand({
     const fields = { ...tuneFields(tune), ...stepFields(tune.plan, hash) };
     out.result("tune-plan", fields, () => {
       const count = tune.plan.operations.length;
-      const end = count === 0 ? "nothing to change" : `${count} steps; nothing was changed`;
+      const end = count === 0 ? "nothing to change" : `${countSteps(count)}; nothing was changed`;
       return `${formatTunePlan(tune, out.style)}\n\nplan ${hash}: ${end}`;
     });
     return ExitCode.success;

@@ -5,7 +5,7 @@ import { needsRoot, rollBackTuning, type RollbackPreview } from "../../app/tune-
 import { ExitCode } from "../../core/index.ts";
 import type { Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
-import { formatConflicts, formatSteps, section, stepFields } from "./text.ts";
+import { countSteps, formatConflicts, formatSteps, section, stepFields } from "./text.ts";
 
 export const command = defineAgentCommand({
   description: "restores what was there before `tune apply`",
@@ -43,7 +43,7 @@ export const command = defineAgentCommand({
     const fields = { ...fieldsOf(preview, isDone), transaction, generation };
     out.result("tune-rollback", fields, () => {
       const shown = outcome === "applied" ? "" : formatPreview(preview, out.style);
-      const done = `${out.style.paint("ok", "restored:")} ${report.steps.length} steps (generation ${generation})`;
+      const done = `${out.style.paint("ok", "restored:")} ${countSteps(report.steps.length)} (generation ${generation})`;
       const end = {
         applied: done,
         nothing: "nothing to restore",

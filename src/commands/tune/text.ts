@@ -59,6 +59,8 @@ export function formatSteps(operations: readonly Operation[], style: Style): str
   return `${style.paint("strong", `steps (${shown.length})`)}\n${table}`;
 }
 
+export const countSteps = (count: number) => `${count} ${count === 1 ? "step" : "steps"}`;
+
 function stateWord(state: Operation["before"]): string {
   if (state.type === "value" || state.type === "external") return state.value;
   if (state.type === "file") return state.sha256?.slice(0, 12) ?? "file";
