@@ -60,7 +60,7 @@ export function createPrivateHost(models: LoopType, backup: LoopType): PrivateHo
     return loop;
   };
   const devices = { models: makeLoop("models", models), backup: makeLoop("backup", backup) };
-  const uuid = (device: string) => must("blkid", "-s", "UUID", "-o", "value", device);
+  const uuid = (device: string) => must("blkid", "-p", "-s", "UUID", "-o", "value", device);
   const uuids = { models: uuid(devices.models), backup: uuid(devices.backup) };
   const holder = Bun.spawn(["unshare", "--mount", "sleep", "600"], { stdout: "ignore" });
   const own = Bun.spawnSync(["readlink", "/proc/self/ns/mnt"]).stdout.toString();
