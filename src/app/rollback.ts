@@ -13,9 +13,9 @@ import { notMounted } from "./layout-change.ts";
  */
 export function previewRollback(app: App, engine: Engine, generation: number): Plan {
   const logs = app.system.hostPaths.real(app.settings.paths.app_logs);
-  // The record of what was done outlives what was done: agent.log and its predecessors stay.
+  // The record of what was done outlives what was done: agent.log, the set-up log and their predecessors stay.
   const stays = (path: string) =>
-    parentOf(path) === logs && /^agent\.log(?:\.\d)?$/.test(nameOf(path));
+    parentOf(path) === logs && /^(?:agent|planb-02-setup)\.log(?:\.\d)?$/.test(nameOf(path));
   const plan = engine.planRollback(generation, stays);
   assertRootsUsable(app, engine, plan);
   return plan;

@@ -59,7 +59,7 @@ export function planUndoOf(
   command: string,
   generations: readonly number[],
 ): Plan {
-  const planner = new RollbackPlanner(view, tree);
+  const planner = new RollbackPlanner(view, tree, () => false);
   for (const generation of [...generations].sort((a, b) => b - a)) {
     for (const step of view.stepsOf(generation).reverse()) planner.add(step.operation, generation);
   }
