@@ -40,6 +40,13 @@ export const commandMap: CommandMap = {
     verify: lazy("prove snapshots", () => import("./commands/backup/verify.ts")),
     restore: lazy("bring a snapshot back", () => import("./commands/backup/restore.ts")),
     cleanup: lazy("remove what is too old", () => import("./commands/backup/cleanup.ts")),
+    schedule: group("when backups run", {
+      list: lazy("all types", () => import("./commands/backup/schedule/list.ts")),
+      next: lazy("the next run", () => import("./commands/backup/schedule/next.ts")),
+      install: lazy("timers or cron", () => import("./commands/backup/schedule/install.ts")),
+      remove: lazy("take them away", () => import("./commands/backup/schedule/remove.ts")),
+    }),
+    "run-due": lazy("run what is due", () => import("./commands/backup/run-due.ts")),
   }),
   // models, tune, store, service
   tune: group("mount options, schedulers and trim of the storage", {

@@ -171,4 +171,14 @@ export const explanations: Explanations = {
     causes: ["a restore or a verification uses them", "missing rights"],
     remedy: ["run `citadel-agent backup cleanup` again later"],
   },
+  SCHEDULE_NOT_ENABLED: {
+    meaning: "The units of the schedule are written, and systemd did not take them up.",
+    causes: ["systemd does not run here", "a masked unit"],
+    remedy: ["run the command of the message by hand", "use `backup schedule install --cron`"],
+  },
+  TEST_RESTORE_FAILED: {
+    meaning: "A test restore did not give back, byte for byte, what was backed up.",
+    causes: ["a failing backup disk"],
+    remedy: ["`citadel-agent backup verify --all`", "check the disk: `smartctl -a`, `dmesg`"],
+  },
 };

@@ -1,0 +1,267 @@
+// The schedule from the app: what is due, running it (backup, retention, a test restore, a slice of verification),
+// and its installation as systemd timers or as our own block of root's crontab.
+
+import {
+  nextRun,
+  ranUntil,
+  dueRun,
+  scheduleOf,
+  type DueRun,
+  type ScheduleEntry,
+} from "../backup/schedule.ts";
+import { toOnCalendar, withCronBlock } from "../backup/schedule.ts";
+import { defaultRules } from "../backup/retention.ts";
+import { listSnapshots } from "../backup/repository.ts";
+import { CitadelError, joinPath, type AbsolutePath } from "../core/index.ts";
+import {
+  listDirectory,
+  lstat,
+  makeDirectories,
+  readText,
+  runProcess,
+  selfCommand,
+  writeFileAtomic,
+} from "../system/index.ts";
+import { acquireLock } from "../system/lock.ts";
+import { removeFile } from "../system/raw-file.ts";
+import type { App } from "./app.ts";
+import { planCleanup, runCleanup } from "./backup-cleanup.ts";
+import { createBackup, type CreateContext } from "./backup-create.ts";
+import { backupPlaces, lookIntoCatalog, tryCatalog } from "./backup-repository.ts";
+import { testRestore } from "./backup-test-restore.ts";
+
+export function backupSchedule(app: App): ScheduleEntry[] {
+  const { backup_schedule, backup_types } = app.settings.backup;
+  return scheduleOf(backup_schedule, backup_types);
+}
+
+const factOf = (tag: string) => `schedule.${tag}`;
+
+/** When each tag ran last: by the catalogue, else by the newest snapshot that carries it. */
+export function lastRuns(app: App): Map<string, number> {
+  const places = backupPlaces(app);
+  const { catalog } = lookIntoCatalog(places);
+  using opened = catalog;
+  const last = new Map<string, number>();
+  for (const { startedMs, record } of listSnapshots(places.backupRoot)) {
+    for (const tag of record?.tags ?? []) last.set(tag, startedMs); // oldest first: the newest stays
+  }
+  for (const { tag } of backupSchedule(app)) {
+    const recorded = opened?.fact(factOf(tag));
+    if (recorded !== undefined) last.set(tag, Number(recorded));
+  }
+  return last;
+}
+
+/** What is due now: for the daemon, which starts `backup run-due` when there is something. */
+export function dueNow(app: App): DueRun | undefined {
+  if (!app.settings.backup.enable_auto_backup) return undefined;
+  return dueRun(backupSchedule(app), lastRuns(app), app.system.clock.nowMs());
+}
+
+export interface StepOutcome {
+  readonly step: "backup" | "cleanup" | "test_restore";
+  readonly ok: boolean;
+  readonly message: string;
+  readonly code: string | null;
+  readonly snapshot: string | null;
+}
+
+export interface DueReport {
+  /** Null: nothing was due. */
+  readonly run: DueRun | null;
+  readonly next: DueRun | null;
+  readonly steps: readonly StepOutcome[];
+}
+
+/** Longest wait for a run that is on its way: then that one is due for a look itself. */
+const queueTimeoutMs = 12 * 3_600_000;
+
+/** Runs what is due, once, after whatever runs now. A failing step is in the report; later steps run all the same. */
+export async function runDue(app: App, context: CreateContext): Promise<DueReport> {
+  const { clock } = app.system;
+  const places = backupPlaces(app);
+  const schedule = backupSchedule(app);
+  const upcoming = () => nextRun(schedule, clock.nowMs()) ?? null;
+  if (!app.settings.backup.enable_auto_backup) return { run: null, next: null, steps: [] };
+  using _lock = await acquireLock({
+    directory: places.runtimeDir,
+    domain: "backup-schedule",
+    command: "backup run-due",
+    timeoutMs: queueTimeoutMs,
+    clock,
+    signal: context.signal,
+  });
+  const last = lastRuns(app);
+  const fresh = schedule.filter(({ tag }) => !last.has(tag)).map(({ tag }) => tag);
+  record(app, fresh, clock.nowMs()); // a schedule seen for the first time has missed nothing
+  const run = dueRun(schedule, last, clock.nowMs());
+  if (run === undefined) return { run: null, next: upcoming(), steps: [] };
+  record(app, run.tags, ranUntil(clock.nowMs()));
+  const steps = await runSteps(app, run, context);
+  return { run, next: upcoming(), steps };
+}
+
+function record(app: App, tags: readonly string[], atMs: number): void {
+  if (tags.length === 0) return;
+  const { catalog, remark } = tryCatalog(backupPlaces(app));
+  using opened = catalog;
+  if (remark !== undefined) app.system.logger.log("warn", remark);
+  for (const tag of tags) opened?.setFact(factOf(tag), String(atMs));
+}
+
+async function runSteps(app: App, run: DueRun, context: CreateContext): Promise<StepOutcome[]> {
+  const steps: StepOutcome[] = [];
+  const attempt = async (step: StepOutcome["step"], work: () => Promise<Partial<StepOutcome>>) => {
+    context.signal.throwIfAborted();
+    try {
+      steps.push({
+        step,
+        ok: true,
+        message: "done",
+        code: null,
+        snapshot: null,
+        ...(await work()),
+      });
+    } catch (thrown) {
+      if (!(thrown instanceof CitadelError) || thrown.kind === "cancelled") throw thrown;
+      steps.push({ step, ok: false, message: thrown.message, code: thrown.code, snapshot: null });
+    }
+  };
+  await attempt("backup", async () => {
+    const request = { tags: run.tags, lockTimeoutMs: queueTimeoutMs, command: "backup run-due" };
+    const { report, verification } = await createBackup(app, request, context);
+    const ok = verification?.valid !== false;
+    const skipped = report.skipped_total > 0 ? `, ${report.skipped_total} paths skipped` : "";
+    return {
+      ok,
+      snapshot: report.snapshot,
+      message: `${ok ? "made" : "made, and found damaged"}${skipped}`,
+    };
+  });
+  const isMade = steps[0]?.ok === true;
+  if (isMade) {
+    await attempt("cleanup", async () => {
+      const rules = { ...defaultRules, days: app.settings.backup.retention_days };
+      const { removed } = await runCleanup(app, planCleanup(app, rules), false, context.signal);
+      return { message: `${removed.length} removed` };
+    });
+  }
+  if (isMade && app.settings.backup.test_restore_enabled) {
+    await attempt("test_restore", () => testRestore(app, context.signal));
+  }
+  return steps;
+}
+
+const unitName = "citadel-agent-backup";
+
+export interface InstallPlan {
+  readonly kind: "systemd" | "cron";
+  /** Path and new content; undefined content: the file goes. */
+  readonly files: readonly { readonly path: AbsolutePath; readonly content: string | undefined }[];
+  /** What has to run on the host afterwards. */
+  readonly commands: readonly (readonly string[])[];
+}
+
+const binaryPath = "/usr/local/bin/citadel-agent";
+
+/** The command that timers start: the installed binary, or this very program. */
+function programPath(app: App): string {
+  if (app.system.hostPaths.relocated || lstat(binaryPath) !== undefined) return binaryPath;
+  return selfCommand().join(" ");
+}
+
+/** What installing (or removing) the schedule would write. */
+export function planSchedule(app: App, kind: "systemd" | "cron", isRemoval: boolean): InstallPlan {
+  const schedule = app.settings.backup.enable_auto_backup ? backupSchedule(app) : [];
+  if (kind === "cron") return planCron(app, isRemoval ? [] : schedule);
+  const directory = joinPath(app.system.hostPaths.etc, "systemd/system");
+  const timers = schedule
+    .flatMap(({ cron }) => toOnCalendar(cron))
+    .map((text) => `OnCalendar=${text}`);
+  const service = `# Written by citadel-agent backup schedule install.
+[Unit]
+Description=Backups of citadel-agent that are due
+
+[Service]
+Type=oneshot
+ExecStart=${programPath(app)} backup run-due
+IOSchedulingClass=best-effort
+IOSchedulingPriority=7
+Nice=10
+`;
+  const timer = `# Written by citadel-agent backup schedule install: the schedule of the settings, in local time.
+[Unit]
+Description=Schedule of citadel-agent backups
+
+[Timer]
+${[...new Set(timers)].join("\n")}
+Persistent=true
+Unit=${unitName}.service
+
+[Install]
+WantedBy=timers.target
+`;
+  const content = (text: string) => (isRemoval ? undefined : text);
+  return {
+    kind,
+    files: [
+      { path: joinPath(directory, `${unitName}.service`), content: content(service) },
+      { path: joinPath(directory, `${unitName}.timer`), content: content(timer) },
+    ],
+    commands: isRemoval
+      ? [["systemctl", "daemon-reload"]]
+      : [
+          ["systemctl", "daemon-reload"],
+          ["systemctl", "enable", "--now", `${unitName}.timer`],
+        ],
+  };
+}
+
+function planCron(app: App, schedule: readonly ScheduleEntry[]): InstallPlan {
+  const path = app.system.hostPaths.real("/var/spool/cron/crontabs/root");
+  const lines = schedule.map(({ cron }) => `${cron} ${programPath(app)} backup run-due`);
+  const content = withCronBlock(readText(path) ?? "", [...new Set(lines)]);
+  return { kind: "cron", files: [{ path, content }], commands: [] };
+}
+
+/** systemd where it runs (or, below --root, where its directory is), else cron. */
+export function scheduleKind(app: App): "systemd" | "cron" {
+  const { hostPaths } = app.system;
+  const sign = hostPaths.relocated ? "/etc/systemd/system" : "/run/systemd/system";
+  return listDirectory(hostPaths.real(sign)) === undefined ? "cron" : "systemd";
+}
+
+/** Writes the files and, on the host itself, runs the commands. @returns the commands left for the host */
+export async function applySchedule(
+  app: App,
+  plan: InstallPlan,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const { hostPaths } = app.system;
+  const isRemoval = plan.files.every(({ content }) => content === undefined);
+  if (!hostPaths.relocated && isRemoval) {
+    await runQuietly(["systemctl", "disable", "--now", `${unitName}.timer`], signal);
+  }
+  for (const { path, content } of plan.files) {
+    if (content === undefined) removeFile(Buffer.from(path).toString("latin1"));
+    else {
+      makeDirectories(path.slice(0, path.lastIndexOf("/")), 0o755);
+      writeFileAtomic(path, content, { mode: plan.kind === "cron" ? 0o600 : 0o644 });
+    }
+  }
+  if (hostPaths.relocated) return plan.commands.map((command) => command.join(" "));
+  for (const command of plan.commands) await runQuietly(command, signal);
+  return [];
+}
+
+async function runQuietly(command: readonly string[], signal: AbortSignal): Promise<void> {
+  const { exitCode, stderr } = await runProcess(command, { timeoutMs: 30_000, signal });
+  if (exitCode === 0) return;
+  throw new CitadelError({
+    kind: "unavailable",
+    code: "SCHEDULE_NOT_ENABLED",
+    message: `${command.join(" ")} failed: ${stderr.trim().split("\n")[0] ?? ""}`,
+    hint: "the files are written; see `systemctl status` and run the command by hand",
+  });
+}

@@ -1,0 +1,91 @@
+// A test restore: some files of the newest snapshot, chosen at random, to a scratch directory; compared byte for byte
+// by their hashes while they are written, looked at once more from the disk, removed.
+
+import { countNeed } from "../backup/restore-plan.ts";
+import { restoreSnapshot } from "../backup/restore.ts";
+import { createRandom } from "../backup/sampling.ts";
+import { sha256Of } from "../backup/snapshot-reader.ts";
+import { readManifest } from "../backup/snapshot-reader.ts";
+import { displayPath, toText } from "../backup/format/byte-path.ts";
+import type { FileEntry } from "../backup/format/manifest.ts";
+import { CitadelError, formatBytes, joinPath } from "../core/index.ts";
+import { temporaryName } from "../system/index.ts";
+import { removeTree } from "../system/raw-file.ts";
+import type { App } from "./app.ts";
+import { backupPlaces, findSnapshot, lockSnapshot, recordJob } from "./backup-repository.ts";
+
+const maxFiles = 8;
+const maxBytes = 2 * 1024 ** 3;
+
+/** Up to eight files of at most 2 GiB in all, a random draw over the whole snapshot (reservoir sampling). */
+function drawFiles(directory: string, seed: number): FileEntry[] {
+  const random = createRandom(seed);
+  const drawn: FileEntry[] = [];
+  let seen = 0;
+  for (const entry of readManifest(directory)) {
+    if (
+      entry.type !== "file" ||
+      entry.size > maxBytes / maxFiles ||
+      toText(entry.path) === undefined
+    )
+      continue;
+    seen += 1;
+    if (drawn.length < maxFiles) drawn.push(entry);
+    else {
+      const at = Math.floor(random() * seen);
+      if (at < maxFiles) drawn[at] = entry;
+    }
+  }
+  return drawn;
+}
+
+const escapeGlob = (path: string) => path.replace(/[\\*?[\]{}!]/g, "\\$&");
+
+/** @throws kind `integrity`, code `TEST_RESTORE_FAILED` */
+export function testRestore(
+  app: App,
+  signal: AbortSignal,
+): Promise<{ message: string; snapshot: string }> {
+  const snapshot = findSnapshot(app, "latest");
+  const places = backupPlaces(app);
+  const scratch = joinPath(places.backupRoot, temporaryName());
+  return recordJob(
+    app,
+    { kind: "test_restore", source: snapshot.record?.source, destination: scratch },
+    async () => {
+      using _lock = await lockSnapshot(app, snapshot.id, "test restore", 60_000, signal);
+      const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+      const drawn = drawFiles(snapshot.directory, seed);
+      const globs = drawn.map(({ path }) => escapeGlob(displayPath(path)));
+      if (globs.length === 0) return { message: "no file to try", snapshot: snapshot.id };
+      const options = { to: scratch, globs, privileged: false, isRoot: places.isRoot };
+      try {
+        const report = await restoreSnapshot(snapshot, options, {
+          clock: app.system.clock,
+          signal,
+        });
+        const wrong = drawn.find(
+          (entry) => sha256Of(`${scratch}/${displayPath(entry.path)}`) !== entry.sha256,
+        );
+        if (report.failed.length > 0 || wrong !== undefined) throw failed(snapshot.id, wrong);
+        const { bytes } = countNeed(drawn, () => true);
+        return {
+          message: `${drawn.length} files, ${formatBytes(bytes)} restored and compared`,
+          snapshot: snapshot.id,
+        };
+      } finally {
+        removeTree(Buffer.from(scratch).toString("latin1"));
+      }
+    },
+    ({ snapshot: id }) => ({ snapshot: id }),
+  );
+}
+
+function failed(id: string, entry: FileEntry | undefined): CitadelError {
+  return new CitadelError({
+    kind: "integrity",
+    code: "TEST_RESTORE_FAILED",
+    message: `a test restore of ${id} did not give back what was backed up${entry === undefined ? "" : `: ${displayPath(entry.path)}`}`,
+    hint: "run `citadel-agent backup verify` on this snapshot now, and check the disk",
+  });
+}

@@ -1,0 +1,42 @@
+// `backup run-due`: what timers, cron and the daemon start.
+
+import { runDue, type DueReport } from "../../app/backup-schedule.ts";
+import type { DueRun } from "../../backup/schedule.ts";
+import { ExitCode, formatTime } from "../../core/index.ts";
+import { defineAgentCommand } from "../define.ts";
+
+export const command = defineAgentCommand({
+  description: "runs the backup that is due, with retention and a test restore; nothing if none is",
+  access: "change",
+  args: {},
+  examples: ["citadel-agent backup run-due"],
+  async run({ app, out, signal }) {
+    const onProgress = (progress: Parameters<typeof out.progress>[0]) => out.progress(progress);
+    const report = await runDue(app, { signal, onProgress });
+    out.result("backup-run-due", toDocument(report), () => format(report));
+    if (report.steps.some(({ step, ok }) => step === "backup" && !ok)) return ExitCode.failed;
+    return report.steps.every(({ ok }) => ok) ? ExitCode.success : ExitCode.partial;
+  },
+});
+
+/** A run as documents show it. */
+export function toRunDocument(run: DueRun | null | undefined) {
+  return run === null || run === undefined ? null : { tags: run.tags, due: formatTime(run.dueMs) };
+}
+
+function toDocument(report: DueReport): Record<string, unknown> {
+  return { run: toRunDocument(report.run), next: toRunDocument(report.next), steps: report.steps };
+}
+
+function format({ run, next, steps }: DueReport): string {
+  const after =
+    next === null
+      ? "nothing is scheduled"
+      : `next: ${next.tags.join(", ")} at ${new Date(next.dueMs).toString()}`;
+  if (run === null) return `nothing is due; ${after}`;
+  const lines = steps.map(
+    ({ step, ok, message, snapshot }) =>
+      `${ok ? "ok    " : "FAILED"} ${step.replace("_", " ")}: ${message}${snapshot === null ? "" : ` (${snapshot})`}`,
+  );
+  return [`ran ${run.tags.join(", ")}`, ...lines, after].join("\n");
+}

@@ -1,0 +1,19 @@
+// `backup run due`.
+
+import { bool, document, list, nullable, object, oneOf, text, time } from "./define.ts";
+
+const run = object({ tags: list(text), due: time });
+
+export const schema = document("backup-run-due", "what was due and how it went", {
+  run: nullable(run),
+  next: nullable(run),
+  steps: list(
+    object({
+      step: oneOf("backup", "cleanup", "test_restore"),
+      ok: bool,
+      message: text,
+      code: nullable(text),
+      snapshot: nullable(text),
+    }),
+  ),
+});

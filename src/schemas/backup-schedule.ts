@@ -1,0 +1,12 @@
+// `backup schedule`.
+
+import { bool, document, list, nullable, object, text, time } from "./define.ts";
+
+const run = object({ tags: list(text), due: time });
+
+export const schema = document("backup-schedule", "when what runs", {
+  enabled: bool,
+  schedule: list(object({ tag: text, cron: text, last: nullable(time), next: nullable(time) })),
+  due: nullable(run),
+  next: nullable(run),
+});
