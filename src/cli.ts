@@ -57,6 +57,7 @@ export const commandMap: CommandMap = {
   }),
   // the agent itself
   doctor: lazy("checks of the agent's own footing", () => import("./commands/doctor.ts")),
+  selftest: lazy("prove the promises on a file system", () => import("./commands/selftest.ts")),
   incident: lazy("a redacted bundle of evidence", () => import("./commands/incident.ts")),
   config: group("the settings", {
     show: lazy("the settings in effect", () => import("./commands/config/show.ts")),

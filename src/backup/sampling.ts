@@ -1,5 +1,7 @@
 // Which files a verification looks at when it does not look at all of them.
 
+import { createRandom } from "../core/index.ts";
+
 /** @returns whether the file at this position (in manifest order, from 0) is to be checked */
 export type Choice = (position: number) => boolean;
 
@@ -44,16 +46,5 @@ export function chooseOldest(verifiedAt: Float64Array, rate: number): Choice {
     if (at > threshold || atThreshold === 0) return false;
     atThreshold -= 1;
     return true;
-  };
-}
-
-/** Numbers in [0, 1), the same for the same seed: mulberry32, good enough to draw a sample. */
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }

@@ -7,4 +7,5 @@ export * from "./json.ts";
 export * from "./nearest.ts";
 export * from "./paths.ts";
 export * from "./secret.ts";
+export * from "./seeded-random.ts";
 export * from "./time.ts";

@@ -30,6 +30,7 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   "links-verify": () => import("./links-verify.ts"),
   plan: () => import("./plan.ts"),
   "prereq-verify": () => import("./prereq-verify.ts"),
+  selftest: () => import("./selftest.ts"),
   setup: () => import("./setup.ts"),
   status: () => import("./status.ts"),
   "tune-plan": () => import("./tune-plan.ts"),
