@@ -3,12 +3,11 @@
 
 import { countNeed } from "../backup/restore-plan.ts";
 import { restoreSnapshot } from "../backup/restore.ts";
-import { createRandom } from "../backup/sampling.ts";
 import { sha256Of } from "../backup/snapshot-reader.ts";
 import { readManifest } from "../backup/snapshot-reader.ts";
 import { displayPath, toText } from "../backup/format/byte-path.ts";
 import type { FileEntry } from "../backup/format/manifest.ts";
-import { CitadelError, formatBytes, joinPath } from "../core/index.ts";
+import { CitadelError, createRandom, formatBytes, joinPath } from "../core/index.ts";
 import { temporaryName } from "../system/index.ts";
 import { removeTree } from "../system/raw-file.ts";
 import type { App } from "./app.ts";
