@@ -40,6 +40,12 @@ export const commandMap: CommandMap = {
     verify: lazy("prove snapshots", () => import("./commands/backup/verify.ts")),
     restore: lazy("bring a snapshot back", () => import("./commands/backup/restore.ts")),
     cleanup: lazy("remove what is too old", () => import("./commands/backup/cleanup.ts")),
+    status: lazy("jobs, sizes, verification", () => import("./commands/backup/status.ts")),
+    diff: lazy("what changed between two", () => import("./commands/backup/diff.ts")),
+    "archive-logs": lazy(
+      "old logs to the backup disk",
+      () => import("./commands/backup/archive-logs.ts"),
+    ),
     schedule: group("when backups run", {
       list: lazy("all types", () => import("./commands/backup/schedule/list.ts")),
       next: lazy("the next run", () => import("./commands/backup/schedule/next.ts")),

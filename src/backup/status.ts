@@ -1,0 +1,53 @@
+// Figures of the repository: what it holds, what sharing saves, how it grows, how much of it was proved lately.
+
+import type { FoundSnapshot } from "./repository.ts";
+
+export interface SourceStatus {
+  readonly source: string;
+  readonly snapshots: number;
+  readonly last_complete: string | null;
+  readonly last_started_ms: number | null;
+  /** Content of the newest snapshot. */
+  readonly bytes: number;
+  /** What all its snapshots stored anew. */
+  readonly stored_bytes: number;
+  /** Content of all snapshots by what is stored for them; 1 where nothing is shared. */
+  readonly dedupe_ratio: number | null;
+  /** New bytes per day over the snapshots there are; null with fewer than two. */
+  readonly growth_bytes_per_day: number | null;
+}
+
+const dayMs = 86_400_000;
+
+/** One entry per source, by name. */
+export function summarizeSources(snapshots: readonly FoundSnapshot[]): SourceStatus[] {
+  const groups = new Map<string, FoundSnapshot[]>();
+  for (const snapshot of snapshots) {
+    const source = snapshot.record?.source;
+    if (source !== undefined) groups.set(source, [...(groups.get(source) ?? []), snapshot]);
+  }
+  return [...groups]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([source, group]) => summarize(source, group));
+}
+
+function summarize(source: string, group: readonly FoundSnapshot[]): SourceStatus {
+  const newest = group.at(-1);
+  const oldest = group[0];
+  const sum = (of: (snapshot: FoundSnapshot) => number) =>
+    group.reduce((total, one) => total + of(one), 0);
+  const stored = sum(({ record }) => record?.counts.new_bytes ?? 0);
+  const content = sum(({ record }) => record?.counts.bytes ?? 0);
+  const spanMs = (newest?.startedMs ?? 0) - (oldest?.startedMs ?? 0);
+  const later = stored - (oldest?.record?.counts.new_bytes ?? 0);
+  return {
+    source,
+    snapshots: group.length,
+    last_complete: newest?.id ?? null,
+    last_started_ms: newest?.startedMs ?? null,
+    bytes: newest?.record?.counts.bytes ?? 0,
+    stored_bytes: stored,
+    dedupe_ratio: stored === 0 ? null : content / stored,
+    growth_bytes_per_day: spanMs < dayMs / 24 ? null : (later / spanMs) * dayMs,
+  };
+}

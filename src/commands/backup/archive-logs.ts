@@ -1,0 +1,60 @@
+// `backup archive-logs`: old logs of the application go to the backup disk, compressed.
+
+import { backupPlaces } from "../../app/backup-repository.ts";
+import { ExitCode, formatBytes, joinPath } from "../../core/index.ts";
+import { archiveFile, listRegularFiles } from "../../system/archive-file.ts";
+import { listDirectory, lstat, makeDirectories } from "../../system/index.ts";
+import { defineAgentCommand } from "../define.ts";
+
+const dayMs = 86_400_000;
+/** Read into memory for compression: bigger ones stay, and that is said. */
+const maxBytes = 256 * 1024 * 1024;
+
+export const command = defineAgentCommand({
+  description: "moves logs that nobody wrote for some days to the backup disk, compressed",
+  access: "change",
+  args: {
+    days: { type: "number", min: 1, max: 36_500, default: 7, description: "untouched for so long" },
+  },
+  examples: [
+    "citadel-agent backup archive-logs",
+    "citadel-agent backup archive-logs --days 30 --dry-run",
+  ],
+  async run({ app, args, out, globals, signal }) {
+    const logs = app.system.hostPaths.real(app.settings.paths.app_logs);
+    const target = joinPath(backupPlaces(app).backupRoot, "system/logs");
+    const nowMs = app.system.clock.nowMs();
+    const found = listDirectory(logs) === undefined ? [] : listRegularFiles(logs);
+    // agent.log itself is in use; its rotated generations are not
+    const old = found.filter(
+      ({ name, mtimeMs }) => name !== "agent.log" && nowMs - mtimeMs > args.days * dayMs,
+    );
+    const moved: { path: string; to: string; bytes: number }[] = [];
+    const skipped: { path: string; reason: string }[] = [];
+    for (const { name, sizeBytes, mtimeMs } of old) {
+      signal.throwIfAborted();
+      const path = joinPath(logs, name);
+      const stamp = new Date(mtimeMs).toISOString().slice(0, 10);
+      const to = joinPath(target, `${stamp}-${name}.gz`);
+      if (sizeBytes > maxBytes) skipped.push({ path, reason: "too large" });
+      else if (lstat(to) !== undefined)
+        skipped.push({ path, reason: "archived before under this name" });
+      else {
+        if (!globals.dryRun) {
+          makeDirectories(target, 0o700);
+          archiveFile(path, to);
+        }
+        moved.push({ path, to, bytes: sizeBytes });
+      }
+    }
+    const bytes = moved.reduce((sum, { bytes: size }) => sum + size, 0);
+    out.result("backup-archive-logs", { moved, skipped, bytes, applied: !globals.dryRun }, () =>
+      [
+        ...moved.map(({ path, to }) => `${path} -> ${to}`),
+        ...skipped.map(({ path, reason }) => `stays: ${path} (${reason})`),
+        `${moved.length} logs, ${formatBytes(bytes)}${globals.dryRun ? " would be moved" : " moved"}`,
+      ].join("\n"),
+    );
+    return skipped.length === 0 ? ExitCode.success : ExitCode.partial;
+  },
+});
