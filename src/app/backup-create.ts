@@ -48,18 +48,22 @@ export async function createBackup(
   request: CreateRequest,
   context: CreateContext,
 ): Promise<CreateOutcome> {
-  const options = toCreateOptions(app, request);
+  const { hostPaths } = app.system;
+  const { paths, backup } = app.settings;
   return recordJob(
     app,
     {
       kind: "create",
-      source: options.sourcePath,
-      destination: options.repositoryPath,
-      type: options.type,
-      tags: options.tags,
+      source: hostPaths.real(request.source ?? paths.models_active),
+      destination: hostPaths.real(paths.backup_root),
+      type: request.type ?? (backup.incremental_backup ? "incremental" : "full"),
+      tags: request.tags,
+      isQueued: true,
     },
-    async () => {
+    async (begin) => {
+      const options = toCreateOptions(app, request);
       using _lock = await lockSource(app, options.sourcePath, request, context.signal);
+      begin();
       const report = await createSnapshot(options, { system: app.system, ...context });
       const isWanted = request.verify ?? app.settings.backup.verify_backups;
       const verification = isWanted ? await verifyCreated(app, report, context) : undefined;

@@ -119,11 +119,12 @@ export async function lockSnapshot(
 /**
  * Runs a job and records it, from its beginning (waiting) to its outcome, failures included; where the catalogue
  * cannot be written the job runs all the same.
+ * @param run gets a function to call when a job that `isQueued` has its turn
  */
 export async function recordJob<T>(
   app: App,
-  job: NewJob,
-  run: () => Promise<T>,
+  job: NewJob & { readonly isQueued?: boolean },
+  run: (begin: () => void) => Promise<T>,
   outcomeOf: (
     result: T,
   ) => JobOutcome & { failure?: { code: string; message: string } | undefined },
@@ -131,9 +132,12 @@ export async function recordJob<T>(
   const { catalog, remark } = tryCatalog(backupPlaces(app));
   using opened = catalog;
   if (remark !== undefined) app.system.logger.log("warn", remark);
-  const id = opened?.startJob(job);
+  const id = opened?.startJob(job, job.isQueued === true ? "pending" : "running");
+  const begin = () => {
+    if (id !== undefined) opened?.beginJob(id);
+  };
   try {
-    const result = await run();
+    const result = await run(begin);
     const { failure, ...outcome } = outcomeOf(result);
     if (id !== undefined) opened?.finishJob(id, outcome, failure);
     return result;

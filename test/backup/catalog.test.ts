@@ -89,6 +89,7 @@ test("failed jobs are recorded with why; status shows them from another process"
     id,
   ]);
   expect(jobs).toContainEqual(["create", "completed", null, snapshot]);
+  expect(jobs).toContainEqual(["create", "failed", "SOURCE_MISSING", null]);
   expect(jobs).toContainEqual(["restore", "failed", "RESTORE_TARGET_NOT_EMPTY", snapshot]);
   expect(status.snapshots).toBe(1);
   expect(status.sources[0]).toMatchObject({ snapshots: 1, bytes: 7 });
