@@ -1,10 +1,12 @@
 // agent.log: each changing command and its outcome, without secrets; failing to log never decides anything.
 
-import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { appendAgentLog } from "../../src/system/agent-log.ts";
 import { fixtureCommand, runCli, runFixture } from "../support/run-cli.ts";
+
+setDefaultTimeout(60_000); // no timing decides a test, and machines are slow at times
 
 const base = fs.mkdtempSync(`${tmpdir()}/citadel-agent-log-`);
 afterAll(() => fs.rmSync(base, { recursive: true }));

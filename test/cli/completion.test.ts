@@ -1,11 +1,13 @@
 // The completion scripts, in the shells themselves where they are installed.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { formatCompletion, shells, type Shell } from "../../src/cli/completion-scripts.ts";
 import { readCompletionPlaces } from "../../src/cli/completion-words.ts";
 import { commandMap } from "../../src/cli.ts";
 import { fixtureMap } from "../support/fixture-cli.ts";
 import { runCli } from "../support/run-cli.ts";
+
+setDefaultTimeout(60_000); // no timing decides a test, and machines are slow at times
 
 const fixturePlaces = await readCompletionPlaces(fixtureMap);
 const has = Object.fromEntries(shells.map((shell) => [shell, Bun.which(shell) !== null]));

@@ -1,6 +1,6 @@
 // Every reading command, run on an empty host below --root, prints one document that fits its schema.
 
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { commandMap } from "../../src/cli.ts";
@@ -9,6 +9,8 @@ import type { ArgDef } from "../../src/commands/define.ts";
 import { loadSchema } from "../../src/schemas/index.ts";
 import { runCli, type CliResult } from "../support/run-cli.ts";
 import { validateAgainst } from "../support/validate-schema.ts";
+
+setDefaultTimeout(60_000); // no timing decides a test, and machines are slow at times
 
 const root = mkdtempSync(`${tmpdir()}/citadel-documents-`);
 afterAll(() => rmSync(root, { recursive: true, force: true }));

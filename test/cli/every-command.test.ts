@@ -1,11 +1,13 @@
 // What holds for every command in the map, without knowing any of them.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { commandMap } from "../../src/cli.ts";
 import { globalArgs } from "../../src/cli/globals.ts";
 import { spellings } from "../../src/cli/scan.ts";
 import { listCommands } from "../../src/cli/tree.ts";
 import { runCli } from "../support/run-cli.ts";
+
+setDefaultTimeout(60_000); // no timing decides a test, and machines are slow at times
 
 interface ErrorDocument {
   readonly schema: string;

@@ -1,11 +1,13 @@
 // The binary alone, in a directory and an environment made by somebody else: nothing of theirs runs. What an
 // environment can do all the same is in docs/architecture-binary.md, and pinned here, so that the page stays true.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { builtBinary } from "../support/built-binary.ts";
 import { runCli, type CliResult } from "../support/run-cli.ts";
+
+setDefaultTimeout(60_000); // no timing decides a test, and machines are slow at times
 
 let directory = "";
 let program = "";

@@ -1,10 +1,12 @@
 // What leaves the process: documents, errors, logs, questions, colours.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { fixtureCommand, runCli, runFixture } from "../support/run-cli.ts";
+
+setDefaultTimeout(60_000); // no timing decides a test, and machines are slow at times
 
 interface ErrorDocument {
   readonly schema: string;

@@ -1,9 +1,11 @@
 // Signals, closed pipes, full disks: how the process ends when the world around it does.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { fixtureCommand, runCli, scrubbedEnvironment } from "../support/run-cli.ts";
+
+setDefaultTimeout(60_000); // no timing decides a test, and machines are slow at times
 
 /** Starts a fixture command and waits until it says that it is ready. */
 async function start(args: readonly string[]) {

@@ -1,9 +1,11 @@
 // The schemas are true of the documents, and every document of the framework has one.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { listSchemas, loadSchema } from "../../src/schemas/index.ts";
 import { runCli } from "../support/run-cli.ts";
 import { validateAgainst } from "../support/validate-schema.ts";
+
+setDefaultTimeout(60_000); // no timing decides a test, and machines are slow at times
 
 describe("schemas", () => {
   test.each(listSchemas())("%s names itself and the members of every document", async (name) => {
