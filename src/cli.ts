@@ -33,6 +33,11 @@ export const commandMap: CommandMap = {
   status: lazy("one screen of what is known now", () => import("./commands/status.ts")),
   health: lazy("one look at everything", () => import("./commands/health.ts")),
   perf: lazy("measure the storage under a path", () => import("./commands/perf.ts")),
+  alerts: group("what fires and what did", {
+    list: lazy("alerts now and before", () => import("./commands/alerts/list.ts")),
+    ack: lazy("acknowledge, or accept a value", () => import("./commands/alerts/ack.ts")),
+    silence: lazy("not told for a while", () => import("./commands/alerts/silence.ts")),
+  }),
   // backup
   backup: group("copies that are proved good, and their restore", {
     create: lazy("make a snapshot and check it", () => import("./commands/backup/create.ts")),

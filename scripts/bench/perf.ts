@@ -68,6 +68,7 @@ function runFio(at: string): Run {
       `--filename=${at}/fio.data`,
       `--size=${sizeMib}m`,
       "--direct=1",
+      "--overwrite=1",
       "--ioengine=libaio",
       "--refill_buffers",
       "--output-format=json",

@@ -4,6 +4,8 @@
 import type { Explanation, Explanations } from "./define.ts";
 
 const areas: Readonly<Record<string, () => Promise<{ readonly explanations: Explanations }>>> = {
+  "alerts-host": () => import("./alerts-host.ts"),
+  "alerts-storage": () => import("./alerts-storage.ts"),
   backup_create: () => import("./backup-create.ts"),
   backup: () => import("./backup.ts"),
   cli: () => import("./cli.ts"),

@@ -11,6 +11,8 @@ export interface AlertStore {
   list(): Alert[];
   /** Stores the outcome of an evaluation. */
   save(result: AdvanceResult): void;
+  /** Makes these the active alerts, whatever was stored: after a time without a database. */
+  replaceActive(alerts: readonly Alert[]): void;
   /** Replaces an active alert (an acknowledgement). */
   update(alert: Alert): void;
   acceptances(): Map<string, Acceptance>;
@@ -66,6 +68,10 @@ export function createAlertStore(database: OpenDatabase, retentionDays: number):
             .query("DELETE FROM alerts WHERE fingerprint = ? AND state = 'pending'")
             .run(alert.fingerprint);
       }
+    },
+    replaceActive(alerts) {
+      handle.query("DELETE FROM alerts WHERE state <> 'resolved'").run();
+      for (const alert of alerts) put(alert);
     },
     update: put,
     acceptances: () =>

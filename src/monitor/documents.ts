@@ -1,7 +1,7 @@
 // What `status`, `health` and the push say of the samples, with the names of spec/cli.md. Pure.
 
 import { formatTime } from "../core/index.ts";
-import type { Alert } from "./alert.ts";
+import type { Alert, Silence } from "./alert.ts";
 import type { RootLatency, RootMount, RootSpace, SmartDisk } from "./data.ts";
 import type { Finding } from "./rule.ts";
 import { worseState, type Sample, type Samples, type SampleState } from "./sample.ts";
@@ -201,6 +201,18 @@ export function alertEntry(alert: Alert) {
             at: formatTime(alert.acknowledged.atMs),
             comment: alert.acknowledged.comment,
           },
+  };
+}
+
+/** A silence, as `alerts` prints it. */
+export function silenceEntry(silence: Silence) {
+  return {
+    id: silence.id,
+    matchers: silence.matchers,
+    until: formatTime(silence.untilMs),
+    by: silence.by,
+    at: formatTime(silence.atMs),
+    comment: silence.comment,
   };
 }
 

@@ -2,7 +2,7 @@
 // that cannot be written never stops the monitor: it says why (`problem`), keeps the probes' memory in the process,
 // and tries again later. A damaged file is set aside and begun anew.
 
-import { messageOf, type AbsolutePath } from "../core/index.ts";
+import { CitadelError, messageOf, type AbsolutePath } from "../core/index.ts";
 import type { Clock } from "../system/index.ts";
 import {
   isDamage,
@@ -37,7 +37,10 @@ export interface History extends Disposable {
   points(series: string, labels: Labels, sinceMs: number): Point[];
   /** Runs `use` on the alerts' tables; undefined when the database cannot be used. Never throws. */
   alerts<T>(use: (store: AlertStore) => T): T | undefined;
-  /** One transaction over all tables, for the outbox; undefined when it failed. Never throws. */
+  /**
+   * One transaction over all tables, for the outbox; undefined when the database failed.
+   * @throws only what `change` throws with kind `not-found` or `usage`
+   */
   transaction<T>(
     what: string,
     change: (database: OpenDatabase, alerts: AlertStore) => T,
@@ -47,6 +50,8 @@ export interface History extends Disposable {
 const defaultLimitBytes = 128 * 1024 * 1024;
 const retryMs = 60_000;
 const noticeMs = 3600_000;
+
+const isRefusal = ({ kind }: CitadelError) => kind === "not-found" || kind === "usage";
 
 interface Opened {
   readonly database: OpenDatabase;
@@ -112,6 +117,8 @@ export function openHistory(options: HistoryOptions): History {
       failure = undefined;
       return result;
     } catch (thrown) {
+      // What the caller refuses (no such alert) is the caller's; the rest is about the database.
+      if (thrown instanceof CitadelError && isRefusal(thrown)) throw thrown;
       fail(thrown);
       return undefined;
     }

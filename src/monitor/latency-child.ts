@@ -16,7 +16,7 @@ function answer(root: string, rounds: number): LatencyAnswer {
   try {
     return { ok: true, ...measureLatency(root, rounds) };
   } catch (thrown) {
-    const code = thrown instanceof CitadelError ? thrown.code : "UNKNOWN";
+    const code = thrown instanceof CitadelError ? thrown.code : "PROBE_FAILED";
     return { ok: false, code, message: thrown instanceof Error ? thrown.message : String(thrown) };
   }
 }

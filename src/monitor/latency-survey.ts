@@ -8,7 +8,7 @@ export type LatencyAnswer =
   | ({ readonly ok: true } & LatencyMeasures)
   | { readonly ok: false; readonly code: string; readonly message: string };
 
-/** Measures a root; a failure is an answer. `NOT_ANSWERING`: cut off, or an earlier child still hangs there. */
+/** Measures a root; a failure is an answer. `STORAGE_NOT_ANSWERING`: cut off, or an earlier child still hangs there. */
 export type LatencySurvey = (
   root: string,
   rounds: number,
@@ -24,7 +24,7 @@ export interface LatencySurveyOptions {
 
 const notAnswering: LatencyAnswer = {
   ok: false,
-  code: "NOT_ANSWERING",
+  code: "STORAGE_NOT_ANSWERING",
   message: "not answering",
 };
 
@@ -56,7 +56,7 @@ function childFailed(ended: number | string | null, stderr: string): LatencyAnsw
   const said = stderr.trim().split("\n")[0]?.slice(0, 200) ?? "";
   return {
     ok: false,
-    code: "CHILD_FAILED",
+    code: "PROBE_FAILED",
     message: `the child ended early (${ended ?? "?"})${said === "" ? "" : `: ${said}`}`,
   };
 }
