@@ -44,6 +44,7 @@ export const commandMap: CommandMap = {
     list: lazy("the snapshots on the backup disk", () => import("./commands/backup/list.ts")),
     verify: lazy("prove snapshots", () => import("./commands/backup/verify.ts")),
     restore: lazy("bring a snapshot back", () => import("./commands/backup/restore.ts")),
+    repair: lazy("heal a damaged snapshot", () => import("./commands/backup/repair.ts")),
     cleanup: lazy("remove what is too old", () => import("./commands/backup/cleanup.ts")),
     status: lazy("jobs, sizes, verification", () => import("./commands/backup/status.ts")),
     diff: lazy("what changed between two", () => import("./commands/backup/diff.ts")),

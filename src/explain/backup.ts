@@ -181,4 +181,13 @@ export const explanations: Explanations = {
     causes: ["a failing backup disk"],
     remedy: ["`citadel-agent backup verify --all`", "check the disk: `smartctl -a`, `dmesg`"],
   },
+  REPAIR_INCOMPLETE: {
+    meaning:
+      "Some damaged paths of a snapshot could not be healed: nobody holds the same content any more.",
+    causes: ["the source changed since, and no other snapshot has this version"],
+    remedy: [
+      "make a new backup now",
+      "the rest of the snapshot can be restored: lost files are named",
+    ],
+  },
 };

@@ -9,6 +9,7 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   "backup-cleanup": () => import("./backup-cleanup.ts"),
   "backup-create": () => import("./backup-create.ts"),
   "backup-list": () => import("./backup-list.ts"),
+  "backup-repair": () => import("./backup-repair.ts"),
   "backup-restore": () => import("./backup-restore.ts"),
   "backup-restore-plan": () => import("./backup-restore-plan.ts"),
   "backup-run-due": () => import("./backup-run-due.ts"),

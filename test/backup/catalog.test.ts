@@ -43,14 +43,14 @@ test("a job is visible to others while it waits and runs, and its outcome stays"
   expect(other()).toEqual([["running", null, 0]]);
   catalog.finishJob(id, { files: 5 }, { code: "NO_SPACE", message: "full" });
   expect(other()).toEqual([["failed", "NO_SPACE", 5]]);
-});
+}, 60_000);
 
 test("a job whose process died is a failed one, never running for ever", () => {
   const places = options({ pid: Bun.spawnSync(["true"]).pid });
   using catalog = openCatalog(places);
   catalog.startJob({ kind: "restore" });
   expect(catalog.jobs()[0]).toMatchObject({ state: "failed", error_code: "JOB_DIED" });
-});
+}, 60_000);
 
 test("a damaged catalogue is kept aside and a new one filled from the snapshots on disk", () => {
   const repository = `${root}/rebuilt` as AbsolutePath;
@@ -68,7 +68,7 @@ test("a damaged catalogue is kept aside and a new one filled from the snapshots 
   expect(catalog.jobs().map(({ snapshot, state }) => [snapshot, state])).toEqual([
     [id, "completed"],
   ]);
-});
+}, 60_000);
 
 test("failed jobs are recorded with why; status shows them from another process", async () => {
   expect((await agent("create", "/no/such/source")).exitCode).toBe(1);
@@ -96,7 +96,7 @@ test("failed jobs are recorded with why; status shows them from another process"
   expect((await agent("status")).stdout).toContain(
     "RESTORE_TARGET_NOT_EMPTY".slice(0, 0) + "failed",
   );
-});
+}, 60_000);
 
 test("without any state the repository alone suffices: list, verify, restore", async () => {
   fs.rmSync(`${root}/var`, { recursive: true, force: true });
@@ -109,7 +109,7 @@ test("without any state the repository alone suffices: list, verify, restore", a
   expect((await agent("restore", "latest", "--to", "/mnt/again")).exitCode).toBe(0);
   expect(fs.readFileSync(`${root}/mnt/again/w`, "utf8")).toBe("weights");
   fs.rmSync(`${root}/var`, { recursive: true });
-});
+}, 60_000);
 
 test("diff names what changed; archive-logs moves old logs only", async () => {
   const before = (await agent("list", "--json")).json<{ snapshots: Json[] }>().snapshots[0]?.[
@@ -138,4 +138,4 @@ test("diff names what changed; archive-logs moves old logs only", async () => {
   expect(fs.existsSync(`${logs}/old.log`)).toBe(false);
   const packed = fs.readFileSync(`${root}/mnt/citadel-backup/system/logs/2023-11-14-old.log.gz`);
   expect(Buffer.from(Bun.gunzipSync(packed)).toString()).toBe("long ago\n");
-});
+}, 60_000);

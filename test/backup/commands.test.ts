@@ -23,7 +23,7 @@ beforeAll(() => {
     kind: "incremental",
     linkTo: first.directory,
   });
-});
+}, 60_000);
 afterAll(() => fs.rmSync(root, { recursive: true, force: true }));
 
 const agent = (...args: string[]) => runCli(["--root", root, ...args]);
@@ -41,7 +41,7 @@ test("backup list shows every snapshot, from the backup disk alone", async () =>
     [second.id, "complete", 2, null],
   ]);
   expect((await agent("backup", "list")).stdout).toContain(second.id);
-});
+}, 60_000);
 
 test("backup verify takes ids, paths, latest, and the forms of the seeds", async () => {
   const forms = [
@@ -66,7 +66,7 @@ test("backup verify takes ids, paths, latest, and the forms of the seeds", async
   }
   const { snapshots } = (await agent("backup", "list", "--json")).json<{ snapshots: Json[] }>();
   expect(snapshots.every(({ verified_at }) => verified_at !== null)).toBe(true);
-});
+}, 60_000);
 
 test("an unknown id is exit 3 and valid: false, never a pass; a bad rate is exit 2", async () => {
   const run = await agent("backup", "verify", "nothing", "--json");
@@ -75,7 +75,7 @@ test("an unknown id is exit 3 and valid: false, never a pass; a bad rate is exit
   for (const rate of ["-1", "1.5", "many"]) {
     expect((await agent("backup", "verify", "latest", "--sample", rate)).exitCode).toBe(2);
   }
-});
+}, 60_000);
 
 test("damage is exit 3, named with its bytes, in text and JSON; --all names every sharer", async () => {
   const path = `${first.directory}/data/llama/model.safetensors`;
@@ -98,7 +98,7 @@ test("damage is exit 3, named with its bytes, in text and JSON; --all names ever
   expect((await agent("backup", "verify", first.id)).stdout).toContain("NOT VALID");
   fs.writeSync(fd, Buffer.of(5), 0, 1, 1000);
   fs.closeSync(fd);
-});
+}, 60_000);
 
 test("backup restore brings the tree back; by id, by time, in part, in place", async () => {
   const run = await agent("backup", "restore", "latest", "--to", "/restored", "--json");
@@ -128,4 +128,4 @@ test("backup restore brings the tree back; by id, by time, in part, in place", a
   expect((await agent(...place, "--force", "--yes")).exitCode).toBe(0);
   expect(fs.readFileSync(`${root}/restored/llama/config.json`, "utf8")).toBe('{"a":1}');
   expect((await agent("backup", "restore", "--to", "/x")).exitCode).toBe(2);
-});
+}, 60_000);

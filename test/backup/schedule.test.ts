@@ -28,12 +28,12 @@ test("the daily schedule is BACKUP_BACKUP_SCHEDULE unless the types name another
     cron: "0 5 * * *",
   });
   expect(scheduleOf("15 1 * * *", {})).toEqual([{ tag: "daily", cron: "15 1 * * *" }]);
-});
+}, 60_000);
 
 test("cron texts are local time", () => {
   expect(nextTime("0 2 * * *", local("2026-06-01T12:00"))).toBe(local("2026-06-02T02:00"));
   expect(nextTime("0 4 31 2 *", local("2026-06-01T12:00"))).toBeUndefined();
-});
+}, 60_000);
 
 test("what falls due in one hour is one run with all its tags", () => {
   const run = dueRun(schedule, all(local("2026-05-31T12:00")), local("2026-06-01T02:00"));
@@ -41,21 +41,21 @@ test("what falls due in one hour is one run with all its tags", () => {
   const after = all(ranUntil(local("2026-06-01T02:05")));
   expect(dueRun(schedule, after, local("2026-06-01T02:45"))).toBeUndefined();
   expect(nextRun(schedule, local("2026-05-31T12:00"))?.tags).toEqual(["daily", "monthly"]);
-});
+}, 60_000);
 
 test("however many runs were missed, one makes up for them", () => {
   const nowMs = local("2026-06-20T10:00");
   const run = dueRun(schedule, all(local("2026-05-01T12:00")), nowMs);
   expect(run?.tags).toEqual(["daily", "monthly", "weekly"]);
   expect(dueRun(schedule, all(ranUntil(nowMs)), nowMs)).toBeUndefined();
-});
+}, 60_000);
 
 test("a clock that jumps neither repeats runs nor waits for itself to catch up", () => {
   const nowMs = local("2026-06-20T10:00");
   const ahead = all(local("2027-06-20T10:00"));
   expect(dueRun(schedule, ahead, nowMs)).toBeUndefined();
   expect(dueRun(schedule, new Map(), nowMs)).toBeUndefined();
-});
+}, 60_000);
 
 test("every cron text has an OnCalendar form that systemd takes", () => {
   expect(toOnCalendar("0 2 * * *")).toEqual(["*-*-* 02:00:00"]);
@@ -74,7 +74,7 @@ test("every cron text has an OnCalendar form that systemd takes", () => {
       expect(Bun.spawnSync(["systemd-analyze", "calendar", line]).exitCode).toBe(0);
     }
   }
-});
+}, 60_000);
 
 test("our block of a crontab comes and goes, all else stays byte for byte", () => {
   const others = "# mine\n0 5 * * * other\n\n  odd line without newline";
@@ -86,7 +86,7 @@ test("our block of a crontab comes and goes, all else stays byte for byte", () =
     expect(gone === before || gone === `${before}\n`).toBe(true);
     expect(withCronBlock(once, ["0 3 * * * agent"])).not.toContain("0 2 * * * agent");
   }
-});
+}, 60_000);
 
 let root: string;
 beforeAll(() => {
@@ -94,7 +94,7 @@ beforeAll(() => {
   fs.mkdirSync(`${root}/mnt/citadel-models/active/m`, { recursive: true });
   fs.mkdirSync(`${root}/mnt/citadel-backup`, { recursive: true });
   fs.writeFileSync(`${root}/mnt/citadel-models/active/m/w`, "weights");
-});
+}, 60_000);
 afterAll(() => fs.rmSync(root, { recursive: true, force: true }));
 const agent = (...args: string[]) => runCli(["--root", root, "backup", ...args]);
 
@@ -121,7 +121,7 @@ test("backup schedule installs and removes exactly its own files below --root", 
   expect(fs.readdirSync(`${root}/etc/systemd/system`)).toEqual([]);
   const { next } = (await agent("schedule", "next", "--json")).json<{ next: { tags: string[] } }>();
   expect(next.tags).toContain("daily");
-});
+}, 60_000);
 
 test("backup run-due runs nothing at first, then makes up once, cleans up and tries a restore", async () => {
   expect((await agent("run-due", "--json")).json()).toMatchObject({ run: null, steps: [] });
@@ -146,4 +146,4 @@ test("backup run-due runs nothing at first, then makes up once, cleans up and tr
   expect((await agent("run-due", "--json")).json()).toMatchObject({ run: null });
   const listed = (await agent("list", "--json")).json<{ snapshots: { tags: string[] }[] }>();
   expect(listed.snapshots.map(({ tags }) => tags)).toEqual([["daily", "monthly", "weekly"]]);
-});
+}, 60_000);

@@ -1,0 +1,101 @@
+// `backup repair ID`: finds damage, heals it from whoever holds the same content, says what it could not heal.
+
+import {
+  backupPlaces,
+  findSnapshot,
+  lockSnapshot,
+  recordJob,
+  verifyAndRecord,
+} from "../../app/backup-repository.ts";
+import { jsonPath, displayPath } from "../../backup/format/byte-path.ts";
+import { repairSnapshot, type RepairFinding, type RepairReport } from "../../backup/repair.ts";
+import { listSnapshots } from "../../backup/repository.ts";
+import { ExitCode, formatBytes } from "../../core/index.ts";
+import { defineAgentCommand } from "../define.ts";
+
+export const command = defineAgentCommand({
+  description: "heals damaged files of a snapshot from its source or from other snapshots",
+  access: "change",
+  args: { snapshot: { type: "positional", description: "an id, a path, latest" } },
+  examples: ["citadel-agent backup repair latest", "citadel-agent backup repair ID --dry-run"],
+  details:
+    "Every range is proved by its hash before it is written, and the whole file\nafterwards. A healed file is a new one: snapshots that share the damaged one\nare healed one by one.",
+  async run({ app, args, out, globals, signal }) {
+    const snapshot = findSnapshot(app, args.snapshot);
+    const places = backupPlaces(app);
+    using _lock = await lockSnapshot(
+      app,
+      snapshot.id,
+      "backup repair",
+      globals.lockTimeoutMs,
+      signal,
+    );
+    const run = { mode: "full", cached: false, sampleRate: 1, seed: 0, rotate: false } as const;
+    const context = {
+      signal,
+      onProgress: (progress: { doneBytes: number; totalBytes: number; current: string }) =>
+        out.progress({ activity: "verifying", ...progress }),
+    };
+    const found = await verifyAndRecord(app, snapshot, run, context);
+    const nothing: RepairReport = { snapshot: snapshot.id, healed: [], lost: [], bytesWritten: 0 };
+    const others = listSnapshots(places.backupRoot)
+      .filter(({ id, state }) => id !== snapshot.id && state === "complete")
+      .reverse();
+    const isDone = found.valid || globals.dryRun;
+    const report = isDone
+      ? nothing
+      : await recordJob(
+          app,
+          { kind: "repair", source: snapshot.record?.source, destination: snapshot.directory },
+          () => repairSnapshot(snapshot, found, { others, signal }),
+          ({ healed, lost, bytesWritten }) => ({
+            snapshot: snapshot.id,
+            files: healed.length,
+            newBytes: bytesWritten,
+            failure:
+              lost.length === 0
+                ? undefined
+                : {
+                    code: "REPAIR_INCOMPLETE",
+                    message: `${lost.length} paths could not be healed`,
+                  },
+          }),
+        );
+    const after = isDone ? found : await verifyAndRecord(app, snapshot, run, context);
+    const list = (items: readonly RepairFinding[]) =>
+      items.map(({ path, reason }) => ({ ...jsonPath(path), reason }));
+    const fields = {
+      snapshot: snapshot.id,
+      damaged: found.filesFailed,
+      healed: list(report.healed),
+      lost: list(report.lost),
+      bytes_written: report.bytesWritten,
+      valid: after.valid,
+      applied: !isDone,
+    };
+    out.result("backup-repair", fields, () =>
+      [
+        found.valid
+          ? `${snapshot.id}: nothing to heal`
+          : `${snapshot.id}: ${found.filesFailed} paths are damaged`,
+        ...(globals.dryRun
+          ? found.failures.map(({ path, reason }) => `  ${displayPath(path)}: ${reason}`)
+          : []),
+        ...report.healed.map(
+          ({ path, reason }) =>
+            `  ${out.style.paint("ok", "healed")} ${displayPath(path)} (from ${reason})`,
+        ),
+        ...report.lost.map(
+          ({ path, reason }) =>
+            `  ${out.style.paint("critical", "lost")} ${displayPath(path)}: ${reason}`,
+        ),
+        ...(isDone
+          ? []
+          : [
+              `${after.valid ? "valid again" : "still NOT VALID"}, ${formatBytes(report.bytesWritten)} written`,
+            ]),
+      ].join("\n"),
+    );
+    return after.valid ? ExitCode.success : ExitCode.findings;
+  },
+});

@@ -1,0 +1,15 @@
+// `backup repair`.
+
+import { bool, count, document, list, object, text } from "./define.ts";
+
+const finding = object({ path: text, "path_b64?": text, reason: text });
+
+export const schema = document("backup-repair", "what was healed in a snapshot, and what was not", {
+  snapshot: text,
+  damaged: count,
+  healed: list(finding),
+  lost: list(finding),
+  bytes_written: count,
+  valid: bool,
+  applied: bool,
+});
