@@ -61,6 +61,7 @@ export const commandMap: CommandMap = {
     "run-due": lazy("run what is due", () => import("./commands/backup/run-due.ts")),
   }),
   // models, tune, store, service
+  validate: lazy("the ten checks of the storage set-up", () => import("./commands/validate.ts")),
   tune: group("mount options, schedulers and trim of the storage", {
     plan: lazy("what tuning would do to this host", () => import("./commands/tune/plan.ts")),
     apply: lazy("tune this host", () => import("./commands/tune/apply.ts")),

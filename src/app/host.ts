@@ -1,7 +1,7 @@
 // Opens the host engine of an App: what is read for tuning, and the plan from it.
 
 import { parentOf, type AbsolutePath } from "../core/index.ts";
-import { discoverHost, planTune, trimWantsPath, type HostFacts } from "../host/index.ts";
+import { discoverHost, planTune, type HostFacts } from "../host/index.ts";
 import type { TunePlan, TuneProfile } from "../host/index.ts";
 import { lstat } from "../system/index.ts";
 import type { App } from "./app.ts";
@@ -25,8 +25,7 @@ export async function viewTuning(app: App, request: TuneRequest = {}): Promise<T
   const tune = planTune(facts, {
     profile: request.profile ?? app.settings.agent.tune_profile,
     remountNow: request.remountNow ?? false,
-    real: hostPaths.real,
-    missingDirectories: missingAncestors(app, trimWantsPath),
+    paths: { real: hostPaths.real, missingAbove: (path) => missingAncestors(app, path) },
   });
   return { facts, tune };
 }

@@ -1,7 +1,7 @@
 // Opens the layout of an App: settings become options, the owner is looked up, the mounts are judged, the host is
 // surveyed. What comes out is data for the planner and for verify; nothing is changed here.
 
-import type { AbsolutePath } from "../core/index.ts";
+import { isWithin, type AbsolutePath } from "../core/index.ts";
 import {
   desiredLayout,
   judgeRoot,
@@ -118,7 +118,7 @@ export async function viewLayout(
   });
   const mounts = mountsContext(app, options, acceptDisk ? {} : annotations);
   const roots = wanted.storageRoots.map((path) => judgeRoot(path, mounts));
-  const history = toHistory(state);
+  const history = toHistory(state, hostPaths.etc);
   const questions = layoutQuestions(wanted, scope, roots, history.linkPaths);
   const actual = toActualLayout(questions, await survey(questions, { signal }), roots);
   const desired = withoutMissingHome(wanted, actual);
@@ -138,12 +138,13 @@ export async function viewLayout(
   };
 }
 
-function toHistory(state: EngineState): LayoutHistory {
+function toHistory(state: EngineState, etc: AbsolutePath): LayoutHistory {
   const { pending } = state;
   return {
     ownedTargets: (path) => new Set(state.ownedTargets(path)),
     writtenHashes: (path) => new Set(state.writtenHashes(path)),
-    linkPaths: state.ownedPaths("link") as AbsolutePath[],
+    // Links below /etc are the tuning's and the services' (units): no layout has any there.
+    linkPaths: (state.ownedPaths("link") as AbsolutePath[]).filter((path) => !isWithin(path, etc)),
     pendingSinceMs: pending === null ? undefined : Date.parse(pending.started),
   };
 }

@@ -106,13 +106,31 @@ export async function previewTuneRollback(
   const raw = engine.planUndoOf("tune rollback", ids);
   const { operations, left } = await settleExternal(raw.operations, signal);
   const isEmpty = ids.length === 0;
+  const { conflicts, kept } = directoriesApart(engine, ids, raw);
   const plan: Plan = {
     ...raw,
     operations,
+    conflicts,
+    warnings: kept,
     onTheHost: app.system.hostPaths.relocated && !isEmpty ? rollbackOnTheHost(operations) : [],
     ...(isEmpty ? {} : { annotations: { tune: null } }),
   };
   return { plan, hash: planHash(plan), history, left };
+}
+
+/** A directory that we made and that others use by now stays, which hurts nobody: no reason to refuse the rest. */
+function directoriesApart(engine: Engine, generations: readonly number[], plan: Plan) {
+  const made = new Set<string>(
+    generations
+      .flatMap((id) => engine.stepsOf(id))
+      .filter(({ operation }) => operation.op === "make_dir")
+      .map(({ operation }) => operation.path),
+  );
+  const isKept = ({ path }: { readonly path: string }) => made.has(path);
+  return {
+    conflicts: plan.conflicts.filter((conflict) => !isKept(conflict)),
+    kept: plan.conflicts.filter(isKept).map(({ path }) => `${path} stays: others use it by now`),
+  };
 }
 
 /** Steps below `--root` that only the booted host can do after files were restored. */

@@ -4,6 +4,7 @@
 import { isWithin, nameOf, type AbsolutePath } from "../core/index.ts";
 import * as system from "../system/index.ts";
 import type { FileStat, Mount, System } from "../system/index.ts";
+import { findProgram } from "../system/find-program.ts";
 import { listPathUsers, type PathUser } from "../system/open-files.ts";
 import {
   findBacking,
@@ -18,7 +19,6 @@ import { parseDefaultMountOptions, parseHasJournal, parseUuid, readExt4Facts } f
 import type { Ext4Facts } from "./ext4.ts";
 import { findEntryHolding, parseFstab } from "./fstab.ts";
 import type { StorageRole } from "./mount-options.ts";
-import { findTool } from "./tools.ts";
 import { mountUnitName, readTrimFacts, unitPaths, type TrimFacts } from "./trim.ts";
 import { udevRuleName, udevRulePath } from "./udev.ts";
 
@@ -105,10 +105,10 @@ export async function discoverHost(world: Asking, options: DiscoverOptions): Pro
   }
   const systemd = !hostPaths.relocated && system.stat("/run/systemd/system")?.type === "directory";
   const tools = {
-    findmnt: findTool(hostPaths, "findmnt") !== undefined,
-    tune2fs: findTool(hostPaths, "tune2fs") !== undefined,
-    udevadm: findTool(hostPaths, "udevadm") !== undefined,
-    mount: findTool(hostPaths, "mount") !== undefined,
+    findmnt: findProgram("findmnt", hostPaths) !== undefined,
+    tune2fs: findProgram("tune2fs", hostPaths) !== undefined,
+    udevadm: findProgram("udevadm", hostPaths) !== undefined,
+    mount: findProgram("mount", hostPaths) !== undefined,
   };
   const verifies = fstab !== undefined && tools.findmnt && !hostPaths.relocated;
   return {

@@ -7,6 +7,5 @@ export * from "./mount-options.ts";
 export * from "./plan-part.ts";
 export * from "./plan-tune.ts";
 export * from "./scheduler.ts";
-export * from "./tools.ts";
 export * from "./trim.ts";
 export * from "./udev.ts";

@@ -5,14 +5,15 @@ import type { Operation } from "../transaction/index.ts";
 import { sha256 } from "./digest.ts";
 import type { HostFacts, StorageFacts } from "./discover.ts";
 import type { Disk } from "./disk.ts";
-import { emptyPart, joinParts, type PlanPart, type TuneItem, type TuneState } from "./plan-part.ts";
+import { emptyPart, joinParts, makeDirectorySteps } from "./plan-part.ts";
+import type { PathContext, PlanPart, TuneItem, TuneState } from "./plan-part.ts";
 import { chooseScheduler, schedulerOperation } from "./scheduler.ts";
 import { formatUdevRules, identifyDisk, isOurRulesFile, rulesOfRole } from "./udev.ts";
 import { schedulerByRules, udevRulePath, withKeptRules, type SchedulerRule } from "./udev.ts";
 
 /** Schedulers now, and the rule that keeps them. */
-export function planDisks(facts: HostFacts, real: (hostPath: string) => AbsolutePath): PlanPart {
-  return joinParts([...facts.storages.map((each) => planNow(facts, each)), planRule(facts, real)]);
+export function planDisks(facts: HostFacts, paths: PathContext): PlanPart {
+  return joinParts([...facts.storages.map((each) => planNow(facts, each)), planRule(facts, paths)]);
 }
 
 function planNow(facts: HostFacts, storage: StorageFacts): PlanPart {
@@ -53,7 +54,8 @@ function planDisk(facts: HostFacts, storage: StorageFacts, disk: Disk): PlanPart
   return part("change", choice.why, operation);
 }
 
-function planRule(facts: HostFacts, real: (hostPath: string) => AbsolutePath): PlanPart {
+function planRule(facts: HostFacts, paths: PathContext): PlanPart {
+  const { real } = paths;
   const former = facts.udev.rules;
   const named = namedDisks(facts);
   if (named.rules.length === 0) return { ...emptyPart, items: named.items };
@@ -74,8 +76,11 @@ function planRule(facts: HostFacts, real: (hostPath: string) => AbsolutePath): P
   );
   if (text === former) return { ...emptyPart, items: named.items, notes };
   const onTheHost = facts.relocated ? ["udevadm control --reload"] : [];
-  const operation = writeRule(real(udevRulePath), former, text);
-  return { ...emptyPart, items: named.items, operations: [operation], onTheHost, notes };
+  const operations = [
+    ...makeDirectorySteps(udevRulePath, paths),
+    writeRule(real(udevRulePath), former, text),
+  ];
+  return { ...emptyPart, items: named.items, operations, onTheHost, notes };
 }
 
 function writeRule(path: AbsolutePath, former: string | undefined, text: string): Operation {

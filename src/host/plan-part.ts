@@ -1,5 +1,6 @@
 // What each part of the tuning planner gives: rows for a person, steps for the engine, and what could not be done.
 
+import type { AbsolutePath } from "../core/index.ts";
 import type { Conflict, Operation } from "../transaction/index.ts";
 import type { StorageRole } from "./mount-options.ts";
 
@@ -60,4 +61,22 @@ export function joinParts(parts: readonly PlanPart[]): PlanPart {
     proposals: lines((part) => part.proposals),
     notes: lines((part) => part.notes),
   };
+}
+
+/** What planners need to know about paths. */
+export interface PathContext {
+  readonly real: (hostPath: string) => AbsolutePath;
+  /** Host paths of the directories above a host path that are not there, outermost first. */
+  readonly missingAbove: (hostPath: string) => readonly string[];
+}
+
+/** The steps that make the directories above a file of ours. */
+export function makeDirectorySteps(path: string, context: PathContext): Operation[] {
+  return context.missingAbove(path).map((directory) => ({
+    op: "make_dir",
+    path: context.real(directory),
+    why: `for ${path}`,
+    before: { type: "absent" },
+    after: { type: "directory", mode: 0o755 },
+  }));
 }

@@ -1,16 +1,12 @@
 // Plans the trim timer: for disks that take discards. Rotational disks need none.
 
-import type { AbsolutePath } from "../core/index.ts";
 import type { HostFacts } from "./discover.ts";
-import { emptyPart, type PlanPart, type TuneItem } from "./plan-part.ts";
-import { trimOperations, trimOperationsBelowRoot, trimTimer, trimWantsPath } from "./trim.ts";
+import { emptyPart, makeDirectorySteps, type PathContext } from "./plan-part.ts";
+import type { PlanPart, TuneItem } from "./plan-part.ts";
+import { trimLinkOperation, trimOperations, trimTimer, trimWantsPath } from "./trim.ts";
 
-/** @param missingDirectories host paths of directories the enabling link needs below `--root` */
-export function planTrim(
-  facts: HostFacts,
-  real: (hostPath: string) => AbsolutePath,
-  missingDirectories: readonly string[],
-): PlanPart {
+export function planTrim(facts: HostFacts, paths: PathContext): PlanPart {
+  const { real } = paths;
   const { trim } = facts;
   const disks = facts.storages.flatMap((storage) => storage.backing.disks);
   const found = `${trim.enabled}, ${trim.active}`;
@@ -38,7 +34,10 @@ export function planTrim(
   if (facts.relocated) {
     if (trim.enabled === "enabled") return part("ok", why);
     if (trim.enabled !== "disabled") return part("cannot", `its state is ${trim.enabled}`);
-    const operations = trimOperationsBelowRoot(trim.unitPath, real, missingDirectories);
+    const operations = [
+      ...makeDirectorySteps(trimWantsPath, paths),
+      trimLinkOperation(trim.unitPath, real),
+    ];
     const onTheHost = [`systemctl start ${trimTimer}`];
     return { ...emptyPart, items: [item("change", why)], operations, onTheHost };
   }

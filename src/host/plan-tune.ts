@@ -8,7 +8,7 @@ import type { TuneProfile } from "./mount-options.ts";
 import { planDisks } from "./plan-disks.ts";
 import { planFstab } from "./plan-fstab.ts";
 import { planMounts } from "./plan-mount.ts";
-import { joinParts, type TuneItem } from "./plan-part.ts";
+import { joinParts, type PathContext, type TuneItem } from "./plan-part.ts";
 import { planTrim } from "./plan-trim.ts";
 
 export interface TunePlan {
@@ -29,34 +29,32 @@ export interface TunePlan {
 export interface TuneOptions {
   readonly profile: TuneProfile;
   readonly remountNow: boolean;
-  readonly real: (hostPath: string) => AbsolutePath;
-  /** Host paths of directories that are missing for the trim timer's link below `--root`. */
-  readonly missingDirectories: readonly string[];
+  readonly paths: PathContext;
 }
 
 /** Plans everything of spec/tune.md's table for this host. */
 export function planTune(facts: HostFacts, options: TuneOptions): TunePlan {
-  const { profile, remountNow, real } = options;
-  const fstab = planFstab(facts, profile, real);
+  const { profile, remountNow, paths } = options;
+  const fstab = planFstab(facts, profile, paths.real);
   const mounts = planMounts(facts, {
     profile,
     remountNow,
     fstabOptions: fstab.optionsByMountpoint,
   });
-  const disks = planDisks(facts, real);
-  const trim = planTrim(facts, real, options.missingDirectories);
+  const disks = planDisks(facts, paths);
+  const trim = planTrim(facts, paths);
   const all = joinParts([fstab, mounts, disks, trim]);
   const items = facts.privileged ? all.items : all.items.map(withoutPrivilege);
-  const operations = [
+  const operations = withoutDuplicates([
     ...bracketed(fstab.operations, facts.systemd ? daemonReload : undefined),
     ...mounts.operations,
-    ...withoutDuplicates(disks.operations.filter((operation) => operation.op === "set_value")),
+    ...disks.operations.filter((operation) => operation.op === "set_value"),
     ...bracketed(
-      disks.operations.filter((operation) => operation.op === "write_file"),
+      disks.operations.filter((operation) => operation.op !== "set_value"),
       facts.udev.running && facts.tools.udevadm ? udevReload : undefined,
     ),
     ...trim.operations,
-  ];
+  ]);
   return {
     profile,
     items,
@@ -78,9 +76,15 @@ export function planTune(facts: HostFacts, options: TuneOptions): TunePlan {
   };
 }
 
-/** Models and backup may lie on the same disk: its scheduler is set once. */
+/** One disk may hold both storages, and two files may need the same directory: such a step is planned once. */
 function withoutDuplicates(operations: readonly Operation[]): Operation[] {
-  return [...new Map(operations.map((operation) => [operation.path, operation])).values()];
+  const seen = new Set<string>();
+  return operations.filter(({ op, path }) => {
+    if (op !== "set_value" && op !== "make_dir") return true;
+    const isNew = !seen.has(path);
+    seen.add(path);
+    return isNew;
+  });
 }
 
 function withoutPrivilege(item: TuneItem): TuneItem {

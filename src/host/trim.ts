@@ -35,18 +35,22 @@ export async function readTrimFacts(
   }
   if (unitPath === undefined) return { unitPath, enabled: "not-found", active: "unknown" };
   if (isMasked(paths.real(unitPath))) return { unitPath, enabled: "masked", active: "unknown" };
-  return { unitPath, enabled: enabledByLinks(paths) ? "enabled" : "disabled", active: "unknown" };
+  return {
+    unitPath,
+    enabled: isEnabledByLinks(paths, trimTimer) ? "enabled" : "disabled",
+    active: "unknown",
+  };
 }
 
 /** A unit that is a link to /dev/null can never be started (systemctl mask). */
 const isMasked = (path: string) => lstat(path)?.type === "link" && readlink(path) === "/dev/null";
 
-/** Whether any target wants the timer (systemctl enable makes such a link; distributions ship it in /usr/lib). */
-function enabledByLinks(paths: HostPaths): boolean {
+/** Whether any target wants the unit (systemctl enable makes such a link; distributions ship some in /usr/lib). */
+export function isEnabledByLinks(paths: Pick<HostPaths, "real">, unit: string): boolean {
   return unitDirectories.some((directory) =>
     (listDirectory(paths.real(directory)) ?? [])
       .filter((name) => name.endsWith(".wants") || name.endsWith(".requires"))
-      .some((name) => lstat(paths.real(`${directory}/${name}/${trimTimer}`)) !== undefined),
+      .some((name) => lstat(paths.real(`${directory}/${name}/${unit}`)) !== undefined),
   );
 }
 
@@ -88,29 +92,18 @@ export function trimOperations(
 /** A host path: the link that enables the timer. */
 export const trimWantsPath = `/etc/systemd/system/timers.target.wants/${trimTimer}`;
 
-/** The steps below `--root`: the wants directory where it is missing, and the link. */
-export function trimOperationsBelowRoot(
+/** The step below `--root`: the link that `systemctl enable` would make. */
+export function trimLinkOperation(
   unitPath: string,
   real: (hostPath: string) => AbsolutePath,
-  missingDirectories: readonly string[],
-): Operation[] {
-  const directories = missingDirectories.map((path): Operation => ({
-    op: "make_dir",
-    path: real(path),
-    why: "for the link that enables the timer",
+): Operation {
+  return {
+    op: "create_link",
+    path: real(trimWantsPath),
+    why: `enables ${trimTimer} at the next boot`,
     before: { type: "absent" },
-    after: { type: "directory", mode: 0o755 },
-  }));
-  return [
-    ...directories,
-    {
-      op: "create_link",
-      path: real(trimWantsPath),
-      why: `enables ${trimTimer} at the next boot`,
-      before: { type: "absent" },
-      after: { type: "link", target: unitPath },
-    },
-  ];
+    after: { type: "link", target: unitPath },
+  };
 }
 
 /** Where systemd looks for units, most specific first (systemd.unit(5)); host paths. */

@@ -45,6 +45,7 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   "tune-plan": () => import("./tune-plan.ts"),
   "tune-rollback": () => import("./tune-rollback.ts"),
   "tune-status": () => import("./tune-status.ts"),
+  validate: () => import("./validate.ts"),
   version: () => import("./version.ts"),
 };
 

@@ -7,5 +7,6 @@ export const schema = document("tune-rollback", "the way back to what was before
   generations: list(count),
   between: list(object({ generation: count, command: text })),
   left: list(text),
+  warnings: list(text),
   ...stepMembers,
 });

@@ -53,8 +53,11 @@ async function factsOf(spec: Spec, live: Partial<HostFacts> | undefined): Promis
 const options = {
   profile: "safe",
   remountNow: false,
-  real: (path: string) => path as AbsolutePath,
-  missingDirectories: ["/etc/systemd/system/timers.target.wants"],
+  paths: {
+    real: (path: string) => path as AbsolutePath,
+    missingAbove: (path: string) =>
+      path.includes("/timers.target.wants/") ? ["/etc/systemd/system/timers.target.wants"] : [],
+  },
 } as const;
 
 const stateOf = (tune: TunePlan, item: string, role: string) =>

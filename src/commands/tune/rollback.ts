@@ -64,6 +64,7 @@ function fieldsOf(
     generations: history.applied.map(({ id }) => id),
     between: history.between.map(({ id, command: text }) => ({ generation: id, command: text })),
     left,
+    warnings: plan.warnings,
     ...stepFields(plan, hash, isDone),
   };
 }
@@ -79,6 +80,7 @@ function formatPreview({ plan, history, left }: RollbackPreview, style: Style): 
     head,
     section("came in between and stays", others, "warning", style),
     formatSteps(plan.operations, style),
+    section("stays", plan.warnings, "dim", style),
     section("left as found", left, "warning", style),
     section("on the host, afterwards", plan.onTheHost, "strong", style),
     formatConflicts(plan.conflicts, style),

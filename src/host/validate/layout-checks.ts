@@ -13,10 +13,25 @@ export interface LayoutReport {
   }[];
 }
 
-const issueLines = (report: LayoutReport) =>
-  report.issues
-    .filter((issue) => issue.state !== "skipped")
-    .map((issue) => `${issue.path}: ${issue.state} (${issue.reason})`);
+/** Issues with the same state and reason in one line: a missing mount blocks everything below it. */
+function issueLines(report: LayoutReport): string[] {
+  const groups = new Map<string, string[]>();
+  for (const { path, state, reason } of report.issues) {
+    if (state === "skipped") continue;
+    const about = `${state} (${reason})`;
+    groups.set(about, [...(groups.get(about) ?? []), path]);
+  }
+  return [...groups].map(([about, paths]) => {
+    const more = paths.length > 3 ? ` and ${paths.length - 3} more` : "";
+    return `${paths.slice(0, 3).join(", ")}${more}: ${about}`;
+  });
+}
+
+/** Below a storage that is not mounted nothing can be mended: that comes first. */
+function fixOf(report: LayoutReport, command: string): string {
+  const isBlocked = report.issues.some(({ state }) => state === "blocked");
+  return isBlocked ? `mount the storage first (check 2), then ${command}` : command;
+}
 
 const remarks = (report: LayoutReport) =>
   report.issues
@@ -35,7 +50,7 @@ export function checkDirectories(report: LayoutReport): Check {
       ? `all ${report.total} directories as wanted`
       : `${report.healthy} of ${report.total} as wanted: ${shorten(issues)}`,
     wanted: `${report.total} directories with their modes`,
-    fix: ok ? null : "citadel-agent dirs create (or: citadel-agent repair)",
+    fix: ok ? null : fixOf(report, "citadel-agent dirs create (or: citadel-agent repair)"),
   };
 }
 
@@ -57,7 +72,7 @@ export function checkModelDirectories(report: LayoutReport): Check {
       ? null
       : report.total === 0
         ? "configure models (MODEL_MODEL_DIRECTORIES), see citadel-agent config example"
-        : "citadel-agent dirs create",
+        : fixOf(report, "citadel-agent dirs create"),
   };
 }
 
@@ -75,7 +90,7 @@ export function checkLinks(report: LayoutReport): Check {
       ? `${report.healthy} links lead where they should${also}`
       : `${report.healthy} of ${report.total}: ${shorten(issues)}${also}`,
     wanted: `${report.total} links with the right targets`,
-    fix: ok ? null : "citadel-agent links create (or: citadel-agent repair)",
+    fix: ok ? null : fixOf(report, "citadel-agent links create (or: citadel-agent repair)"),
   };
 }
 

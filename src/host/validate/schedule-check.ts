@@ -26,7 +26,6 @@ export interface ScheduleJob {
   readonly problem: string | undefined;
 }
 
-// `backup run-due` decides by itself what is due, so it may run at any time.
 const ourJob = /citadel-agent\b.*\bbackup\s+(create|run-due)\b/;
 
 /** Jobs of the agent in one file. */
@@ -42,24 +41,21 @@ function cronJob(file: ScheduleFile, line: string): ScheduleJob | undefined {
   const match = /^\s*(@\w+|\S+\s+\S+\s+\S+\s+\S+\s+\S+)\s+(.*)$/.exec(line);
   const [, schedule = "", rest = ""] = match ?? [];
   const command = file.kind === "system-crontab" ? rest.replace(/^\S+\s+/, "") : rest;
-  const verb = ourJob.exec(command)?.[1];
-  if (verb === undefined) return undefined;
+  if (!ourJob.test(command)) return undefined;
   const [, , day, month, weekday] = schedule.split(/\s+/);
   const everyDay = [day, month, weekday].every((part) => part === "*");
-  const daily = verb === "run-due" || everyDay || /^@(?:daily|midnight|hourly)$/.test(schedule);
+  const daily = everyDay || /^@(?:daily|midnight|hourly)$/.test(schedule);
   return { path: file.path, schedule, command, daily, problem: undefined };
 }
 
 /** systemd.timer(5): OnCalendar= of the timer, ExecStart= of its service. */
 function timerJobs(file: ScheduleFile, text: string): ScheduleJob[] {
   const command = /^ExecStart=(.*)$/m.exec(file.serviceText ?? "")?.[1] ?? "";
-  const verb = ourJob.exec(command)?.[1];
-  if (verb === undefined) return [];
+  if (!ourJob.test(command)) return [];
   const calendars = [...text.matchAll(/^(OnCalendar|OnUnitActiveSec|OnBootSec)=(.*)$/gm)];
   const schedule = calendars.map((match) => match[0]).join(", ");
   const daily = calendars.some(
     ([, key, value = ""]) =>
-      verb === "run-due" ||
       key === "OnUnitActiveSec" ||
       /^(?:daily|hourly|minutely)$/.test(value.trim()) ||
       /^(?:\*-\*-\*(?:[ T]|$)|[\d*,/]+:)/.test(value.trim()),

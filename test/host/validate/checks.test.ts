@@ -158,6 +158,16 @@ describe("4 directory structure", () => {
     fails(checkDirectories(broken), "/x/active: missing", "dirs create"));
 });
 
+test("a missing mount is said once, with what to do first", () => {
+  const issues = ["/m/a", "/m/b", "/m/c", "/m/d"].map((path) => ({
+    path,
+    state: "blocked",
+    reason: "/m: nothing is mounted there",
+  }));
+  const check = checkDirectories({ total: 4, healthy: 0, issues });
+  fails(check, "/m/a, /m/b, /m/c and 1 more: blocked (/m: nothing", "mount the storage first");
+});
+
 describe("5 model directories", () => {
   test("passes when each model has one", () => passes(checkModelDirectories(report)));
   test("names the missing one", () =>
