@@ -80,7 +80,7 @@ export function layoutQuestions(
 /** The directories in which links and files are made: where our temporaries and former links can lie. */
 function entryQuestions(desired: DesiredLayout, roots: readonly StorageRoot[]): Question[] {
   const known = new Map<string, string[]>();
-  for (const { path } of [...desired.links, ...desired.files]) {
+  for (const path of [...desired.links.map((link) => link.path), desired.scriptPath]) {
     const parent = parentOf(path);
     const names = known.get(parent);
     if (names === undefined) known.set(parent, [nameOf(path)]);
@@ -126,7 +126,19 @@ export function withoutMissingHome(desired: DesiredLayout, actual: ActualLayout)
   const cache = desired.links.filter(({ role }) => role === "cache");
   const reason = `the home directory ${home} does not exist`;
   return {
-    ...desired,
+    get directories() {
+      return desired.directories;
+    },
+    get files() {
+      return desired.files;
+    },
+    get environment() {
+      return desired.environment;
+    },
+    scriptPath: desired.scriptPath,
+    aliases: desired.aliases,
+    storageRoots: desired.storageRoots,
+    warnings: desired.warnings,
     home: undefined,
     links: desired.links.filter(({ role }) => role !== "cache"),
     skipped: [...desired.skipped, ...cache.map(({ path }) => ({ path, reason }))],

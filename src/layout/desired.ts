@@ -1,9 +1,10 @@
 // The desired layout: which directories, links and files a host with these settings should have. Pure: settings,
 // recorded choices and the owner go in, a list comes out. What is there is `actual.ts`.
 
-import { CitadelError, isWithin, joinPath, parentOf, type AbsolutePath } from "../core/index.ts";
+import { CitadelError, isWithin, joinPath, type AbsolutePath } from "../core/index.ts";
 import { chooseAliases, type Activation, type AliasChoice } from "./activation.ts";
 import { environmentValues, type EnvironmentValues } from "./env-values.ts";
+import { desiredDirectories } from "./desired-directories.ts";
 import { formatShScript } from "./env-script.ts";
 import type { LayoutOptions, LayoutPaths } from "./options.ts";
 
@@ -60,6 +61,8 @@ export interface DesiredLayout {
   readonly directories: readonly DesiredDirectory[];
   readonly links: readonly DesiredLink[];
   readonly files: readonly DesiredFile[];
+  /** Where the environment script lies; `files` holds it with its content. */
+  readonly scriptPath: AbsolutePath;
   /** Links that cannot be wanted on this host, each with the reason. */
   readonly skipped: readonly SkippedLink[];
   /** Real path of the service user's home; undefined where cache links are skipped. */
@@ -80,8 +83,6 @@ export interface DesiredContext {
   readonly activation: Activation;
 }
 
-const groupWritable = 0o020;
-const cacheHomeMode = 0o700; // XDG Base Directory Specification: created with 0700
 const scriptMode = 0o644;
 
 /**
@@ -96,18 +97,32 @@ export function desiredLayout(options: LayoutOptions, context: DesiredContext): 
     context.activation,
   );
   const { links, skipped } = desiredLinks(options, context, aliases);
-  const directories = desiredDirectories(options, context, aliases, links);
-  assertNoOverlap(directories, links);
-  const environment = desiredEnvironment(options, context, aliases);
-  const script = joinPath(context.real(paths.appConfigs), "storage-env.sh");
+  // a check of links needs neither the directories nor the script: they are made when somebody asks
+  const directories = once(() => {
+    const made = desiredDirectories(options, context, links);
+    assertNoOverlap(made, links);
+    return made;
+  });
+  const environment = once(() => desiredEnvironment(options, context, aliases));
+  const scriptPath = joinPath(context.real(paths.appConfigs), "storage-env.sh");
+  const files = once(() => [
+    { path: scriptPath, content: formatShScript(environment()), mode: scriptMode },
+  ]);
   return {
-    directories,
+    get directories() {
+      return directories();
+    },
+    get files() {
+      return files();
+    },
+    get environment() {
+      return environment();
+    },
+    scriptPath,
     links,
-    files: [{ path: script, content: formatShScript(environment), mode: scriptMode }],
     skipped,
     home: skipped.length === 0 ? context.real(context.user.home ?? "/") : undefined,
     storageRoots: [context.real(paths.modelsRoot), context.real(paths.backupRoot)],
-    environment,
     aliases,
     warnings: aliases.flatMap(({ alias, superseded, directory }) =>
       superseded === undefined
@@ -119,10 +134,16 @@ export function desiredLayout(options: LayoutOptions, context: DesiredContext): 
   };
 }
 
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
 /** The host path of the directory that an alias means. */
 export function modelDirectoryOf(paths: LayoutPaths, choice: AliasChoice): string {
   const { directory } = choice;
-  return directory.startsWith("/") ? directory : joinPath(paths.modelsActive, directory);
+  // a single name: settings refuse separators, `.` and `..`
+  return directory.startsWith("/") ? directory : `${paths.modelsActive}/${directory}`;
 }
 
 function desiredEnvironment(
@@ -140,6 +161,20 @@ function desiredEnvironment(
   );
 }
 
+/** Target text and place by host path; many aliases can mean one directory. */
+function targetsOf(options: LayoutOptions, context: DesiredContext) {
+  const known = new Map<string, Pick<DesiredLink, "target" | "targetPath">>();
+  return (to: string) => {
+    const before = known.get(to);
+    if (before !== undefined) return before;
+    const targetPath = context.real(to);
+    const target = options.linksInside ? context.host(targetPath) : targetPath;
+    const made = { target, targetPath };
+    known.set(to, made);
+    return made;
+  };
+}
+
 function desiredLinks(
   options: LayoutOptions,
   context: DesiredContext,
@@ -147,19 +182,23 @@ function desiredLinks(
 ): { links: DesiredLink[]; skipped: SkippedLink[] } {
   const { paths } = options;
   const { user } = context;
-  const link = (path: string, to: string, role: LinkRole, alias?: string): DesiredLink => {
-    const targetPath = context.real(to);
-    const target = options.linksInside ? context.host(targetPath) : targetPath;
-    return { path: context.real(path), target, targetPath, role, alias, owner: user.ownership };
+  const owner = user.ownership;
+  const ends = targetsOf(options, context);
+  const link = (path: string, to: string, role: LinkRole): DesiredLink => {
+    return { path: context.real(path), ...ends(to), role, alias: undefined, owner };
   };
   const links = [
     link(paths.appModels, paths.modelsActive, "primary"),
     link(joinPath(paths.appRoot, "downloads"), paths.modelsDownloads, "primary"),
     link(joinPath(paths.appRoot, "staging"), paths.modelsStaging, "primary"),
   ];
+  const folder = context.real(joinPath(paths.appRoot, "model-links"));
   for (const choice of aliases) {
-    const path = joinPath(paths.appRoot, "model-links", choice.alias);
-    links.push(link(path, modelDirectoryOf(paths, choice), "convenience", choice.alias));
+    const { alias } = choice;
+    // aliases are single names (settings refuse others), so that nothing has to be normalized ten thousand times
+    const path = `${folder}/${alias}` as AbsolutePath;
+    const target = ends(modelDirectoryOf(paths, choice));
+    links.push({ path, ...target, role: "convenience", alias, owner });
   }
   const caches: [string, string][] = [
     ["huggingface", paths.hfCache],
@@ -178,97 +217,6 @@ function desiredLinks(
     return { path: context.real(joinPath(place, ".cache", name)), reason };
   });
   return { links, skipped };
-}
-
-function desiredDirectories(
-  options: LayoutOptions,
-  context: DesiredContext,
-  aliases: readonly AliasChoice[],
-  links: readonly DesiredLink[],
-): DesiredDirectory[] {
-  const { paths } = options;
-  const mode = options.links.directoryMode;
-  const found = new Map<string, DesiredDirectory>();
-  const add = (path: string, role: DirectoryRole, bits = mode) => {
-    const at = context.real(path);
-    const before = found.get(at);
-    // one path in two roles (the Hugging Face cache is the cache root): the wider mode
-    found.set(at, {
-      path: at,
-      mode: (before?.mode ?? 0) | bits,
-      owner: context.user.ownership,
-      role: before?.role ?? role,
-    });
-  };
-  const under = (base: string, role: DirectoryRole, names: readonly string[]) => {
-    for (const name of names) add(joinPath(base, name), role);
-  };
-  const wide = mode | groupWritable;
-
-  for (const path of [paths.appRoot, paths.appScripts, paths.appConfigs]) add(path, "application");
-  add(paths.appLogs, "application", wide);
-  add(joinPath(paths.appRoot, "tmp"), "application", wide);
-  add(joinPath(paths.appRoot, "model-links"), "application");
-
-  add(paths.modelsRoot, "models");
-  add(paths.modelsActive, "models");
-  add(paths.modelsArchive, "models");
-  under(paths.modelsArchive, "models", ["monthly", "weekly", "daily"]);
-  add(paths.modelsCache, "models", wide);
-  under(paths.modelsCache, "models", ["tokenizers", "compiled", "temporary"]);
-  add(paths.modelsDownloads, "models", wide);
-  add(paths.modelsStaging, "models");
-  for (const path of [paths.hfCache, paths.torchCache, paths.vllmCache, paths.transformersCache]) {
-    add(path, "models");
-  }
-  const archived = new Set(context.activation.archived);
-  for (const name of Object.values(options.modelDirectories)) {
-    if (!archived.has(name)) add(joinPath(paths.modelsActive, name), "model");
-  }
-  for (const choice of aliases) {
-    // a directory that a person activated is looked at, not made: its content is what matters
-    if (choice.origin === "settings" && !archived.has(choice.directory)) {
-      add(modelDirectoryOf(paths, choice), "model");
-    }
-  }
-
-  add(paths.backupRoot, "backup");
-  add(paths.backupModels, "backup");
-  under(paths.backupRoot, "backup", ["configs", "logs"]);
-  add(paths.backupSystem, "backup");
-  under(paths.backupModels, "backup", ["daily", "weekly", "monthly"]);
-  under(paths.backupSystem, "backup", ["snapshots", "archives"]);
-
-  return withParents(found, context, links);
-}
-
-/** Adds what has to exist above the layout; only what is missing is made, nothing of it is ever changed. */
-function withParents(
-  found: Map<string, DesiredDirectory>,
-  context: DesiredContext,
-  links: readonly DesiredLink[],
-): DesiredDirectory[] {
-  const top = context.real("/");
-  const { home, ownership } = context.user;
-  if (home !== undefined && links.some(({ role }) => role === "cache")) {
-    const path = context.real(joinPath(home, ".cache"));
-    found.set(path, { path, mode: cacheHomeMode, owner: ownership, role: "parent" });
-    const own = context.real(home);
-    if (!found.has(own)) found.set(own, { path: own, mode: 0o755, owner: undefined, role: "home" });
-  }
-  const add = (child: string, role: DirectoryRole) => {
-    for (let at = parentOf(child); at !== top && isWithin(at, top); at = parentOf(at)) {
-      if (!found.has(at)) found.set(at, { path: at, mode: 0o755, owner: undefined, role });
-    }
-  };
-  const own = home === undefined ? undefined : context.real(home);
-  const inHome = (path: string) => own !== undefined && isWithin(path, own);
-  for (const path of [...found.keys(), ...links.map((link) => link.path)]) {
-    if (!inHome(path)) add(path, "parent");
-  }
-  // what lies above the home is not ours to make either
-  for (const path of [...found.keys(), ...links.map((link) => link.path)]) add(path, "home");
-  return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 function assertNoOverlap(

@@ -265,7 +265,7 @@ describe("planLayout", () => {
   test("refuses a layout in which a link would lie inside its own target", () => {
     const { paths } = defaultOptions();
     const options = defaultOptions({ paths: { ...paths, appModels: `${active}/active` } });
-    expect(() => desiredOf(options)).toThrow(/inside its own target/);
+    expect(() => desiredOf(options).directories).toThrow(/inside its own target/);
   });
 });
 

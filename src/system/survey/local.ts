@@ -47,15 +47,25 @@ export function createLocalView(mounts: readonly Mount[]): LocalView {
   };
   const isSafe = (path: string) => isSafeDirectory(parentOf(path)) && answers(path);
 
+  // many links can lead to one place: it is asked about once
+  const resolutions = new Map<string, Resolution | undefined>();
   const resolve = (path: string, target: string): Resolution | undefined => {
     const at = destination(path, target);
-    if (at === undefined || !isSafe(at)) return undefined;
-    const found = stateOf(at, undefined);
-    if (found.kind === "absent") return "missing";
-    if (found.kind !== "state" || found.type === "link") return undefined;
-    return resolutionOf(found.type);
+    if (at === undefined) return undefined;
+    if (resolutions.has(at)) return resolutions.get(at);
+    const resolution = isSafe(at) ? resolutionAt(at) : undefined;
+    resolutions.set(at, resolution);
+    return resolution;
   };
   return { mountpointOf, isSafe, state: (path) => stateOf(path, resolve) };
+}
+
+/** Undefined where the place is a link itself: that one leads on. */
+function resolutionAt(path: string): Resolution | undefined {
+  const found = stateOf(path, undefined);
+  if (found.kind === "absent") return "missing";
+  if (found.kind !== "state" || found.type === "link") return undefined;
+  return resolutionOf(found.type);
 }
 
 function isLink(path: string): boolean {
@@ -72,6 +82,10 @@ function isLink(path: string): boolean {
  */
 export function destination(path: string, target: string): string | undefined {
   const absolute = target.startsWith("/");
+  // the usual target is clean already: no empty part, no part that begins with a dot, no slash at the end
+  if (absolute && !target.includes("/.") && !target.includes("//") && !target.endsWith("/")) {
+    return target;
+  }
   let base = absolute ? "" : parentOf(path);
   if (base === "/") base = "";
   const parts: string[] = [];
