@@ -21,4 +21,9 @@ export const explanations: Explanations = {
     causes: ["a relative path in a setting or an argument", "an empty value"],
     remedy: ["give the whole path, starting with `/`"],
   },
+  UNSUPPORTED: {
+    meaning: "This build cannot do what was asked; nothing was touched.",
+    causes: ["a step that this version does not offer", "a host without what the step needs"],
+    remedy: ["do what the hint of the message says instead"],
+  },
 };

@@ -60,7 +60,7 @@ describe("explanations", () => {
         remedy: [],
       };
       expect(code).toMatch(/^[A-Z][A-Za-z0-9_]*$/);
-      expect(meaning).toMatch(/^[A-Z`].*\.$/s);
+      expect(meaning).toMatch(/^[A-Za-z`/].*\.$/s);
       expect(causes.length).toBeGreaterThan(0);
       expect(remedy.length).toBeGreaterThan(0);
     },
