@@ -73,6 +73,11 @@ export const explanations: Explanations = {
     causes: ["nothing was set up yet", "the state directory is another one (CITADEL_STATE_DIR)"],
     remedy: ["see `citadel-agent history`"],
   },
+  COPY_DIFFERS: {
+    meaning: "A copy did not read back as it was written; it was not used.",
+    causes: ["a failing disk, controller or memory"],
+    remedy: ["see `dmesg`, `smartctl -a`; test the memory before you copy anything else"],
+  },
   ROLLBACK_NOT_OURS: {
     meaning: "A path is not as the agent left it, so a rollback does not touch it.",
     causes: ["it was changed by hand", "a directory we made holds something now"],

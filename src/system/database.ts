@@ -10,6 +10,7 @@ import { syncDirectory } from "./atomic-write.ts";
 import { assertLocalFileSystem, freeBallast, keepBallast } from "./database-files.ts";
 import { growWal, openReadOnly, setAsideFiles } from "./database-files.ts";
 import { withErrno } from "./errno.ts";
+import { prepareErrno } from "./libc.ts";
 import { fromSqlite, isDamage } from "./sqlite-error.ts";
 import { assertPrivateDirectory, assertPrivateFile } from "./trusted-directory.ts";
 
@@ -63,6 +64,7 @@ const busyTimeoutMs = 5000;
  */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
   const directory = parentOf(options.path);
+  prepareErrno();
   try {
     withErrno("mkdir", directory, () => fs.mkdirSync(directory, { recursive: true, mode: 0o700 }));
     assertPrivateDirectory(directory);

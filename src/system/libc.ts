@@ -3,7 +3,11 @@
 
 import { dlopen, FFIType, read } from "bun:ffi";
 
-type RenameAt2 = (from: Buffer, to: Buffer, flags: number) => number;
+interface Libc {
+  /** @returns 0 or an errno */
+  readonly renameAt2: (from: Buffer, to: Buffer, flags: number) => number;
+  readonly errno: () => number;
+}
 
 const renameNoReplaceFlag = 1;
 const renameExchangeFlag = 2;
@@ -30,9 +34,9 @@ const errnoNames: Record<number, string> = {
   122: "EDQUOT",
 };
 
-let loaded: RenameAt2 | null | undefined;
+let loaded: Libc | null | undefined;
 
-function load(): RenameAt2 | null {
+function load(): Libc | null {
   const number = renameat2Number[process.arch];
   if (number === undefined || process.env["CITADEL_TEST_NO_FFI"] === "1") return null;
   for (const library of libraries) {
@@ -44,10 +48,14 @@ function load(): RenameAt2 | null {
         },
         __errno_location: { args: [], returns: FFIType.ptr },
       });
-      return (from, to, flags) => {
-        if (Number(symbols.syscall(number, atFdCwd, from, atFdCwd, to, flags)) === 0) return 0;
+      const errno = () => {
         const location = symbols.__errno_location();
         return location === null ? 5 : read.i32(location);
+      };
+      return {
+        errno,
+        renameAt2: (from, to, flags) =>
+          Number(symbols.syscall(number, atFdCwd, from, atFdCwd, to, flags)) === 0 ? 0 : errno(),
       };
     } catch {
       // not this C library: the next name, or no FFI at all
@@ -74,9 +82,23 @@ export function renameWith(
   loaded ??= load();
   if (loaded === null) return false;
   const flags = how === "exchange" ? renameExchangeFlag : renameNoReplaceFlag;
-  const errno = loaded(cString(from), cString(to), flags);
+  const errno = loaded.renameAt2(cString(from), cString(to), flags);
   if (errno === 0) return true;
   const code = errnoNames[errno] ?? `ERRNO_${errno}`;
   if (code === "ENOSYS" || code === "EINVAL" || code === "EOPNOTSUPP") return false;
   throw Object.assign(new Error(`${code}: renameat2`), { code, syscall: "renameat2" });
+}
+
+/** Loads the library now, so that `lastErrno` costs nothing when something has failed. */
+export function prepareErrno(): void {
+  loaded ??= load();
+}
+
+/**
+ * The errno of this thread as the last failed call left it, as a name. SQLite does not tell it; asked at once after
+ * a failure it is nearly always that failure's. @returns undefined where it is not known
+ */
+export function lastErrno(): string | undefined {
+  if (loaded === undefined || loaded === null) return undefined;
+  return errnoNames[loaded.errno()];
 }

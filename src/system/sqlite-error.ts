@@ -4,6 +4,7 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { CitadelError, parentOf, type ErrorKind } from "../core/index.ts";
 import { isErrno } from "./errno.ts";
+import { lastErrno } from "./libc.ts";
 import { mountOf, parseMountinfo } from "./mountinfo.ts";
 
 /** Whether an error says that the file is no sound database. */
@@ -29,7 +30,7 @@ interface Meaning {
 
 const meanings: readonly (readonly [RegExp, Meaning])[] = [
   [
-    /^(SQLITE_FULL|ENOSPC)/,
+    /^(SQLITE_FULL|ENOSPC|EDQUOT)/,
     {
       kind: "no-space",
       code: "DATABASE_FULL",
@@ -88,8 +89,12 @@ const meanings: readonly (readonly [RegExp, Meaning])[] = [
 export function fromSqlite(thrown: unknown, operation: string, path: string): CitadelError {
   if (thrown instanceof CitadelError) return thrown;
   let code = isErrno(thrown) ? thrown.code : "";
-  // CANTOPEN and IOERR hide the errno: what the file system itself says of the directory decides.
-  if (/^SQLITE_(CANTOPEN|IOERR)/.test(code)) code = deniedBy(parentOf(path)) ?? code;
+  // CANTOPEN and IOERR hide the errno: the thread still knows it, or the file system says it again.
+  if (/^SQLITE_(CANTOPEN|IOERR)/.test(code)) {
+    const errno = lastErrno();
+    const telling = errno !== undefined && /^(ENOSPC|EDQUOT|EROFS|EACCES|EPERM|EIO)$/.test(errno);
+    code = (telling ? errno : deniedBy(parentOf(path))) ?? code;
+  }
   const meaning = meanings.find(([pattern]) => pattern.test(code))?.[1];
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   return new CitadelError({

@@ -35,7 +35,8 @@ export async function applySteps(options: ApplyOptions): Promise<void> {
     const batch = steps.slice(start, start + batchSize);
     for (const step of batch) {
       options.onAttempt?.(step.seq);
-      stepKinds[step.operation.op].apply(context, step);
+      const long = stepKinds[step.operation.op].apply(context, step);
+      if (long !== undefined) await long;
       options.onStep?.(step);
     }
     context.tree.sync();

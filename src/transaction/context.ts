@@ -1,12 +1,13 @@
 // The StepContext of one transaction: handles, temporary names, contents, commands.
 
 import { runProcessSync, sha256Hex, temporaryPrefix } from "../system/index.ts";
+import { throwIfAborted } from "./apply.ts";
 import type { Session } from "./session.ts";
 import type { StepContext } from "./step.ts";
 
 /** @param token the transaction's secret: the names of its temporaries follow from it, for us alone */
 export function createStepContext(
-  session: Pick<Session, "tree" | "content">,
+  session: Pick<Session, "tree" | "content" | "options">,
   token: string,
   request: Pick<StepContext, "onProgress" | "signal">,
 ): StepContext {
@@ -18,5 +19,9 @@ export function createStepContext(
     run: runProcessSync,
     onProgress: request.onProgress,
     signal: request.signal,
+    pause: async () => {
+      await session.options.clock.sleep(0);
+      throwIfAborted(request.signal);
+    },
   };
 }

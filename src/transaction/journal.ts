@@ -140,7 +140,8 @@ export class Journal implements Disposable {
   begin(transaction: NewTransaction): number {
     let bytes = 64 * 1024;
     for (const { operation, undo } of transaction.steps) {
-      bytes += 512 + operation.path.length + 128 * (undo.entries?.length ?? 0);
+      bytes += 512 + operation.path.length;
+      if (undo.entries !== undefined) bytes += JSON.stringify(undo.entries).length;
     }
     for (const content of transaction.contents.values()) bytes += content.length;
     this.database.reserve(bytes * reserveFactor);

@@ -6,14 +6,16 @@ import type { SyncResult } from "../system/index.ts";
 import type { DirectoryTree } from "../system/directory-tree.ts";
 import type { Operation, PathState } from "./operation.ts";
 
-/** One entry of an adopted tree that was not in the target before. Names are bytes: `name64` where not UTF-8. */
+/** An entry of an adopted tree, as it was when the plan was recorded. */
 export interface AdoptedEntry {
-  /** Below the adopted path, `/` between parts, latin1 of the bytes (every byte string survives JSON so). */
-  readonly rel: string;
+  /** Its name, one byte a character (latin1): every name survives JSON so. */
+  readonly name: string;
   readonly type: "directory" | "file" | "link";
   /** It is in the target already, equal: left alone by apply and by undo. */
   readonly existed: boolean;
   readonly sizeBytes: number;
+  /** Of a directory. */
+  readonly entries?: readonly AdoptedEntry[] | undefined;
 }
 
 /** What the undo needs beside `before` and `after`; durable before the first step runs. */
@@ -22,10 +24,8 @@ export interface UndoRecord {
   readonly backupExisted?: boolean | undefined;
   /** `move_aside`, `adopt`: `dev:ino` of what was at the path. */
   readonly identity?: string | undefined;
-  /** `adopt`: the tree, parents before children. */
+  /** `adopt`: what is adopted: the content of a directory, or one file. */
   readonly entries?: readonly AdoptedEntry[] | undefined;
-  /** `adopt`: hard links (true) or copies (false). */
-  readonly sameFileSystem?: boolean | undefined;
 }
 
 export interface Step {
@@ -57,6 +57,8 @@ export interface StepContext {
   /** Long copies (adopt across file systems). */
   onProgress?: ((path: string, bytes: number, totalBytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Lets signals in, in the middle of something long; throws when one asks to stop. */
+  pause(): Promise<void>;
 }
 
 export interface StepKind {
@@ -68,8 +70,11 @@ export interface StepKind {
   prepare(context: StepContext, operation: Operation, found: PathState): Prepared;
   /** Reads the state if it is not that of a path (`set_value`, `run_command`). */
   observe?(context: StepContext, operation: Operation): PathState;
-  /** Checks `before` again and does it. @throws HOST_CHANGED, or the error of the system call */
-  apply(context: StepContext, step: Step): void;
+  /**
+   * Checks `before` again and does it; a promise only where it may take long.
+   * @throws HOST_CHANGED, or the error of the system call
+   */
+  apply(context: StepContext, step: Step): void | Promise<void>;
   /** Goes back from `after`, from `before`, or from anything between. @throws if the way back fails */
   undo(context: StepContext, step: Step): UndoOutcome;
   /** After the commit point: the part that destroys something. May be run again. */

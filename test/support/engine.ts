@@ -81,9 +81,11 @@ export function change(engine: Engine, operations: readonly Operation[], more: P
 /** Everything below `directory` as sorted lines: type, mode, owner, target or content. */
 export function treeOf(directory: string): string[] {
   const lines: string[] = [];
-  const walk = (path: string, shown: string) => {
-    for (const name of readdirSync(path).sort()) {
-      const full = `${path}/${name}`;
+  const walk = (path: Buffer, shown: string) => {
+    const names = readdirSync(path, { encoding: "buffer" }).sort(Buffer.compare);
+    for (const bytes of names) {
+      const full = Buffer.concat([path, Buffer.from("/"), bytes]);
+      const name = bytes.toString("latin1");
       const stat = lstatSync(full);
       const owner = `${stat.uid}:${stat.gid}`;
       const mode = (stat.mode & 0o7777).toString(8);
@@ -96,6 +98,6 @@ export function treeOf(directory: string): string[] {
       } else lines.push(`? ${shown}${name}`);
     }
   };
-  walk(directory, "");
+  walk(Buffer.from(directory), "");
   return lines;
 }
