@@ -9,8 +9,8 @@ import type { Clock } from "./clock.ts";
 import { syncDirectory } from "./atomic-write.ts";
 import { assertLocalFileSystem, freeBallast, keepBallast } from "./database-files.ts";
 import { growWal, openReadOnly, setAsideFiles } from "./database-files.ts";
-import { withErrno } from "./errno.ts";
-import { prepareErrno } from "./libc.ts";
+import { isErrno, withErrno } from "./errno.ts";
+import { lastErrno, prepareErrno } from "./libc.ts";
 import { fromSqlite, isDamage } from "./sqlite-error.ts";
 import { assertPrivateDirectory, assertPrivateFile } from "./trusted-directory.ts";
 
@@ -98,6 +98,7 @@ function openForChange(options: DatabaseOptions, setAside: string | undefined): 
     handle = new Database(options.path, { readwrite: true, create: false, strict: true });
     configure(handle, options);
     const found = userVersionOf(handle);
+    assertWalWritable(handle, lastErrno());
     if (found > options.migrations.length) throw tooNewError(options, found);
     if (!fresh) checkSound(handle, options);
     if (found < options.migrations.length) migrate(handle, options, found);
@@ -121,10 +122,19 @@ function createFile(options: DatabaseOptions): boolean {
     fs.closeSync(fd);
     return true;
   } catch (thrown) {
-    if ((thrown as { code?: string }).code === "EEXIST") {
-      return fs.statSync(options.path).size === 0;
-    }
+    // SQLite opens read-only, without a word, what it may not write: ask before.
+    if (isErrno(thrown, "EEXIST")) return assertWritable(options);
     throw fromSqlite(thrown, `create the ${options.name}`, options.path);
+  }
+}
+
+/** @returns whether the file is empty: created, and killed before its first schema */
+function assertWritable(options: DatabaseOptions): boolean {
+  try {
+    fs.accessSync(options.path, fs.constants.W_OK);
+    return fs.statSync(options.path).size === 0;
+  } catch (thrown) {
+    throw fromSqlite(thrown, `open the ${options.name}`, options.path);
   }
 }
 
@@ -140,6 +150,21 @@ function configure(handle: Database, options: DatabaseOptions): void {
 function userVersionOf(handle: Database): number {
   const row = handle.query<{ user_version: number }, []>("PRAGMA user_version").get();
   return row?.user_version ?? 0;
+}
+
+/**
+ * SQLite goes on read-only, without a word, when it cannot open the WAL for writing. Taking the write lock shows it.
+ * @param errno as the opening of the WAL left it, if it left one
+ */
+function assertWalWritable(handle: Database, errno: string | undefined): void {
+  try {
+    handle.run("BEGIN IMMEDIATE");
+    handle.run("ROLLBACK");
+  } catch (thrown) {
+    const telling = errno !== undefined && /^(ENOSPC|EROFS|EACCES|EPERM|EIO)$/.test(errno);
+    if (!telling || !isErrno(thrown, "SQLITE_READONLY")) throw thrown;
+    throw Object.assign(new Error(`cannot open the WAL: ${errno}`), { code: errno });
+  }
 }
 
 /** Cheap for a journal of a few MiB; a larger one is judged when a page of it is read. */

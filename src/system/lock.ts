@@ -7,6 +7,7 @@ import * as fs from "node:fs";
 import { CitadelError, formatTime, joinPath, type AbsolutePath } from "../core/index.ts";
 import type { Clock } from "./clock.ts";
 import { fromErrno, isErrno } from "./errno.ts";
+import { fromSqlite } from "./sqlite-error.ts";
 import { assertPrivateDirectory } from "./trusted-directory.ts";
 import { randomBytes } from "./random.ts";
 
@@ -82,7 +83,7 @@ export function tryLock(
   try {
     taken = begin(database, options.shared === true);
   } catch (thrown) {
-    throw fromErrno(thrown, "lock", path);
+    throw fromSqlite(thrown, "lock", path);
   } finally {
     if (!taken) database.close();
   }
@@ -180,6 +181,8 @@ function probe(path: string): unknown {
 function begin(database: Database, shared: boolean): boolean {
   try {
     if (!shared) {
+      // Taking the lock prepares a first page: with its journal in memory nothing at all is written.
+      database.run("PRAGMA journal_mode = MEMORY");
       database.run("BEGIN EXCLUSIVE");
       return true;
     }
@@ -193,7 +196,8 @@ function begin(database: Database, shared: boolean): boolean {
 }
 
 function writeHolder(path: string, command: string, sinceMs: number): void {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}`;
+  const temporary = `${path}.new`; // one name: who holds the lock is alone here, and a killed one left just this
+  removeQuietly(temporary);
   try {
     const text = `${process.pid} ${processStart(process.pid)} ${sinceMs} ${command}`;
     fs.symlinkSync(text.slice(0, 1000).replaceAll("\0", " "), temporary);

@@ -1,7 +1,7 @@
 // The transaction engine: lock, recover, plan, record, apply, commit, in that order. Planners give it a function
 // from the state to a plan; it gives back a report. It never prints and never asks.
 
-import { canonicalJson, CitadelError, type AbsolutePath } from "../core/index.ts";
+import { canonicalJson, CitadelError, messageOf, type AbsolutePath } from "../core/index.ts";
 import { fromErrno, type Clock } from "../system/index.ts";
 import { acquireLock } from "../system/lock.ts";
 import { DirectoryTree } from "../system/directory-tree.ts";
@@ -74,6 +74,8 @@ export interface ChangeReport {
   readonly steps: readonly StepReport[];
   /** After the commit: what an adopt did not delete because it was not known to be safe elsewhere. */
   readonly kept: CleanupReport["kept"];
+  /** Committed, but deleting what it replaced failed: to be said; the next change finishes it. */
+  readonly unfinished: string | undefined;
   /** Only the fallback journal could be written; to be said to the person. */
   readonly fallback: boolean;
   /** Where a damaged journal was put, if one was. */
@@ -200,7 +202,14 @@ export class Engine implements Disposable {
       const attemptedSteps = prepared.steps.slice(0, attempted);
       throw this.#undo(request, session, journal, id, token, attemptedSteps, thrown);
     }
-    const { kept } = this.#finish(session, journal, id, generation, token, prepared.steps);
+    const { kept, unfinished } = this.#finish(
+      session,
+      journal,
+      id,
+      generation,
+      token,
+      prepared.steps,
+    );
     return {
       ...report,
       outcome: "applied",
@@ -208,6 +217,7 @@ export class Engine implements Disposable {
       generation,
       steps: report.steps.map((step) => ({ ...step, done: true })),
       kept,
+      unfinished,
       fallback: journal.fallback,
     };
   }
@@ -278,7 +288,7 @@ export class Engine implements Disposable {
     generation: number,
     token: string,
     steps: readonly Step[],
-  ): CleanupReport {
+  ): CleanupReport & { readonly unfinished: string | undefined } {
     let report: CleanupReport = { kept: [] };
     try {
       if (needsCleanup(steps)) {
@@ -287,12 +297,12 @@ export class Engine implements Disposable {
       }
       const { keepGenerations = defaultKeepGenerations, keepDays = defaultKeepDays } = this.options;
       journal.prune(keepGenerations, this.options.clock.nowMs() - keepDays * dayMs);
+      return { ...report, unfinished: undefined };
     } catch (thrown) {
-      const cause = thrown instanceof CitadelError ? thrown : fromErrno(thrown, "clean up", "");
-      const note = `generation ${generation} is committed, but not cleaned up after: ${cause.message}; the next change finishes it`;
-      throw restate(cause, note, { ...cause.details, transaction: id, generation });
+      // The commit stands: everything is new, and what is left to delete is known to the journal.
+      const message = `generation ${generation} is committed, but not cleaned up after: ${messageOf(thrown)}`;
+      return { ...report, unfinished: message };
     }
-    return report;
   }
 
   #lock(request: {
@@ -326,6 +336,7 @@ function reportBase(session: Session, plan: Plan, hash: string) {
     recovered: session.recovered,
     steps: plan.operations.map(({ op, path }) => ({ op, path, done: false })),
     kept: [],
+    unfinished: undefined,
     fallback: session.journal.fallback,
     setAside: session.journal.database.setAside,
   };

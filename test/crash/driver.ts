@@ -19,7 +19,13 @@ try {
     lockTimeoutMs: 10_000,
     plan: () => planOf(scenarios[scenario as ScenarioName].operations(absolutePath(data))),
   });
-  console.log(JSON.stringify({ outcome: report.outcome, fallback: report.fallback }));
+  console.log(
+    JSON.stringify({
+      outcome: report.outcome,
+      fallback: report.fallback,
+      unfinished: report.unfinished ?? null,
+    }),
+  );
 } catch (thrown) {
   const { code, message, path, details } = thrown as CitadelError;
   console.log(JSON.stringify({ code, message, path, details }));
