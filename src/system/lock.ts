@@ -9,7 +9,6 @@ import type { Clock } from "./clock.ts";
 import { fromErrno, isErrno } from "./errno.ts";
 import { fromSqlite } from "./sqlite-error.ts";
 import { assertPrivateDirectory } from "./trusted-directory.ts";
-import { randomBytes } from "./random.ts";
 
 /** `host` (layout, tune, activate), `backup-<source>`, `snapshot-<id>`, `store`, `daemon`. */
 export type LockDomain = "host" | "store" | "daemon" | `backup-${string}` | `snapshot-${string}`;

@@ -1,9 +1,10 @@
 // From a plan to steps: each operation completed with what is there now (its full former state, its contents), as
 // it will be when its turn comes. Looks, and changes nothing.
 
-import { parentOf } from "../core/index.ts";
+import { parentOf, type AbsolutePath } from "../core/index.ts";
+import { sha256Hex } from "../system/index.ts";
 import type { Operation, PathState } from "./operation.ts";
-import { hostChanged, matches, observe } from "./state.ts";
+import { contentLimitBytes, hostChanged, matches, observe, observeEntry } from "./state.ts";
 import type { Step, StepContext } from "./step.ts";
 import { stepKinds } from "./steps/index.ts";
 
@@ -16,40 +17,77 @@ export interface PreparedPlan {
  * Completes the operations of a plan in order. A path that an earlier step changes is taken as that step leaves it.
  * @throws code HOST_CHANGED if a path is not as the plan expects: nothing was touched
  */
-export function preparePlan(
-  context: StepContext,
-  operations: readonly Operation[],
-  plannedContent: (sha256: string, content: Uint8Array) => void = () => {},
-): PreparedPlan {
+export function preparePlan(context: StepContext, operations: readonly Operation[]): PreparedPlan {
   const steps: Step[] = [];
   const contents = new Map<string, Uint8Array>();
-  const projected = new Map<string, PathState>();
-  const fresh = new Set<string>();
+  const host = new ProjectedHost(context, contents);
   for (const [seq, operation] of operations.entries()) {
     const kind = stepKinds[operation.op];
-    const known = projected.get(operation.path);
-    const found =
-      known ??
-      (fresh.has(parentOf(operation.path))
-        ? ({ type: "absent" } as const)
-        : (kind.observe?.(context, operation) ??
-          observe(context.tree, operation.path, kind.needsDigest)));
+    const { found, projected } = host.observe(operation);
     if (!matches(found, operation.before)) {
       throw hostChanged(operation.path, operation.before, found);
     }
-    const prepared = kind.prepare(context, operation, found);
-    for (const [sha256, content] of prepared.contents ?? []) {
-      contents.set(sha256, content);
-      plannedContent(sha256, content);
-    }
+    const former = () => host.contentOf(operation, found);
+    const prepared = kind.prepare(context, operation, found, { projected, former });
+    for (const [sha256, content] of prepared.contents ?? []) contents.set(sha256, content);
     steps.push({ seq, operation: prepared.operation, undo: prepared.undo });
-    projected.set(operation.path, { ...found, ...definedOnly(prepared.operation.after) });
-    if (operation.to !== undefined && operation.op === "move_aside") {
-      projected.set(operation.to, found);
-    }
-    if (operation.op === "make_dir") fresh.add(operation.path);
+    host.advance(prepared.operation, found);
   }
   return { steps, contents };
+}
+
+/** The host as it will be after the steps so far: as on disk, but for the paths they change. */
+class ProjectedHost {
+  readonly #states = new Map<string, PathState>();
+  /** Directories that are not on disk yet: nothing is below them but what steps put there. */
+  readonly #fresh = new Set<string>();
+  /** Where something that a step moves lies on disk still. */
+  readonly #origins = new Map<string, AbsolutePath>();
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly contents: ReadonlyMap<string, Uint8Array>,
+  ) {}
+
+  observe(operation: Operation): { found: PathState; projected: boolean } {
+    const { path } = operation;
+    const { needsDigest } = stepKinds[operation.op];
+    const known = this.#states.get(path);
+    if (known === undefined) {
+      if (this.#fresh.has(parentOf(path))) return { found: { type: "absent" }, projected: true };
+      const found =
+        stepKinds[operation.op].observe?.(this.context, operation) ??
+        observe(this.context.tree, path, needsDigest);
+      return { found, projected: false };
+    }
+    // A file that was only moved so far was not hashed then.
+    const origin = this.#origins.get(path);
+    if (needsDigest && known.type === "file" && known.sha256 === undefined) {
+      const there = observe(this.context.tree, origin ?? path, true);
+      return { found: { ...there, ...definedOnly(known) }, projected: true };
+    }
+    return { found: known, projected: true };
+  }
+
+  contentOf({ path }: Operation, found: PathState): Uint8Array {
+    const sha256 = found.type === "file" ? found.sha256 : undefined;
+    const known = sha256 === undefined ? undefined : this.contents.get(sha256);
+    if (known !== undefined) return known;
+    const { directory, name } = this.context.tree.locate(this.#origins.get(path) ?? path);
+    const bytes = directory.readFile(name, contentLimitBytes);
+    if (sha256Hex(bytes) === sha256) return bytes;
+    throw hostChanged(path, found, observeEntry(directory, name, true));
+  }
+
+  advance(operation: Operation, found: PathState): void {
+    const { op, path, to, after } = operation;
+    this.#states.set(path, { ...found, ...definedOnly(after) });
+    if (op === "make_dir") this.#fresh.add(path);
+    if (op !== "move_aside" || to === undefined) return;
+    this.#states.set(to, found);
+    this.#origins.set(to, this.#origins.get(path) ?? path);
+    if (found.type === "directory") this.#fresh.add(to);
+  }
 }
 
 /** The members of `state` that are set: a set_mode keeps the owner that was there. */

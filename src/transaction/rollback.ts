@@ -1,21 +1,13 @@
 // The way back to an earlier generation, as a plan: every later step turned round, last first, judged against what
 // is on disk now. Only what we made and is still as we left it is touched; everything else is a conflict.
 
-import {
-  CitadelError,
-  isWithin,
-  joinPath,
-  nameOf,
-  parentOf,
-  type AbsolutePath,
-} from "../core/index.ts";
+import { CitadelError, joinPath, nameOf, parentOf, type AbsolutePath } from "../core/index.ts";
 import type { DirectoryTree } from "../system/directory-tree.ts";
 import { invert } from "./invert.ts";
+import { joinChanges } from "./join-changes.ts";
 import type { JournalView } from "./journal-view.ts";
 import type { Conflict, Operation, PathState, Plan } from "./operation.ts";
 import { describeState, matches, observe } from "./state.ts";
-
-const linkOps = new Set(["create_link", "replace_link", "remove_link"]);
 
 /**
  * Plans the way from now to the state after `generation` (0: before the first set-up).
@@ -40,7 +32,7 @@ export function planRollback(
   const dropped = Object.keys(now).filter((key) => !(key in then));
   return {
     command: `rollback ${generation}`,
-    operations: mergeLinkChanges(planner.operations),
+    operations: joinChanges(planner.operations),
     conflicts: planner.conflicts,
     unchanged: planner.unchanged,
     onTheHost: [],
@@ -65,7 +57,7 @@ export function planUndoOf(
   }
   return {
     command,
-    operations: mergeLinkChanges(planner.operations),
+    operations: joinChanges(planner.operations),
     conflicts: planner.conflicts,
     unchanged: planner.unchanged,
     onTheHost: [],
@@ -200,42 +192,4 @@ class RollbackPlanner {
       found,
     });
   }
-}
-
-/**
- * Joins what happens to one link over several generations into one step, so that no reader sees the states between.
- * A link whose directory is made, removed or moved between the two is left alone.
- */
-export function mergeLinkChanges(operations: readonly Operation[]): Operation[] {
-  const spans = new Map<string, { first: number; last: number }>();
-  for (const [at, { op, path }] of operations.entries()) {
-    if (!linkOps.has(op)) continue;
-    const span = spans.get(path);
-    if (span === undefined) spans.set(path, { first: at, last: at });
-    else span.last = at;
-  }
-  for (const [path, { first, last }] of spans) {
-    const between = operations.slice(first, last);
-    const moved = between.some(({ op, path: other }) => !linkOps.has(op) && isWithin(path, other));
-    if (moved) spans.delete(path);
-  }
-  return operations.flatMap((operation, at) => {
-    const span = spans.get(operation.path);
-    if (span === undefined || !linkOps.has(operation.op)) return [operation];
-    const first = operations[span.first];
-    return at !== span.last || first === undefined ? [] : joinLinkChange(first, operation);
-  });
-}
-
-function joinLinkChange(first: Operation, last: Operation): Operation[] {
-  const { before } = first;
-  const { after } = last;
-  if (before.type === after.type && matches(before, after)) return [];
-  const op =
-    before.type === "absent"
-      ? "create_link"
-      : after.type === "absent"
-        ? "remove_link"
-        : "replace_link";
-  return [{ ...last, op, before }];
 }

@@ -41,6 +41,14 @@ export interface Prepared {
   readonly contents?: ReadonlyMap<string, Uint8Array> | undefined;
 }
 
+/** What an earlier step of the same plan will have made of the path by then. */
+export interface Projection {
+  /** The path is not yet as `found` says: an earlier step makes it so. */
+  readonly projected: boolean;
+  /** The content that `found` has, from the disk or from an earlier step. */
+  readonly former: () => Uint8Array;
+}
+
 export type UndoOutcome =
   | { readonly outcome: "undone" | "nothing" }
   /** Not ours any more, or not empty: left as it is on purpose. */
@@ -67,7 +75,12 @@ export interface StepKind {
   /** Whether observing `before` needs the file's digest. */
   readonly needsDigest: boolean;
   /** Completes the operation with what is there (`before` in full) and what the undo needs. Changes nothing. */
-  prepare(context: StepContext, operation: Operation, found: PathState): Prepared;
+  prepare(
+    context: StepContext,
+    operation: Operation,
+    found: PathState,
+    projection: Projection,
+  ): Prepared;
   /** Reads the state if it is not that of a path (`set_value`, `run_command`). */
   observe?(context: StepContext, operation: Operation): PathState;
   /**

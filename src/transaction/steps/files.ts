@@ -5,13 +5,14 @@ import { CitadelError } from "../../core/index.ts";
 import { sha256Hex } from "../../system/index.ts";
 import type { DirectoryHandle } from "../../system/directory-handle.ts";
 import type { Operation, PathState } from "../operation.ts";
-import { contentLimitBytes, hostChanged, isCode, matches, observeEntry } from "../state.ts";
+import { hostChanged, isCode, matches, observeEntry } from "../state.ts";
 import {
   kept,
   nothingToUndo,
   prepareAsFound,
   undone,
   type Prepared,
+  type Projection,
   type Step,
   type StepContext,
   type StepKind,
@@ -33,22 +34,18 @@ function newContent(operation: Operation): Buffer {
   return Buffer.from(operation.content, operation.contentEncoding ?? "utf8");
 }
 
-function keepFormer(
+/** The former content, to be kept with the plan. */
+function keepFormer(found: PathState, projection: Projection, into: Map<string, Uint8Array>): void {
+  if (found.type !== "file" || found.sha256 === undefined) return;
+  into.set(found.sha256, projection.former());
+}
+
+function prepareWrite(
   context: StepContext,
   operation: Operation,
   found: PathState,
-  into: Map<string, Uint8Array>,
-): void {
-  if (found.type !== "file" || found.sha256 === undefined) return;
-  const { directory, name } = context.tree.locate(operation.path);
-  const bytes = directory.readFile(name, contentLimitBytes);
-  if (sha256Hex(bytes) !== found.sha256) {
-    throw hostChanged(operation.path, found, observeEntry(directory, name, true));
-  }
-  into.set(found.sha256, bytes);
-}
-
-function prepareWrite(context: StepContext, operation: Operation, found: PathState): Prepared {
+  projection: Projection,
+): Prepared {
   const bytes = newContent(operation);
   const sha256 = sha256Hex(bytes);
   const after = fileState(operation.after, operation);
@@ -56,7 +53,7 @@ function prepareWrite(context: StepContext, operation: Operation, found: PathSta
     throw new TypeError(`write_file ${operation.path}: content and after.sha256 differ`);
   }
   const contents = new Map<string, Uint8Array>([[sha256, bytes]]);
-  keepFormer(context, operation, found, contents);
+  keepFormer(found, projection, contents);
   const place = placeOf(context, operation);
   const backupExisted =
     operation.backupName !== undefined &&
@@ -187,9 +184,9 @@ function dropBackup(directory: DirectoryHandle, name: string, step: Step): void 
 export const removeFile: StepKind = {
   atomic: false,
   needsDigest: true,
-  prepare(context, operation, found) {
+  prepare(_context, operation, found, projection) {
     const contents = new Map<string, Uint8Array>();
-    keepFormer(context, operation, found, contents);
+    keepFormer(found, projection, contents);
     return { operation: { ...operation, before: found }, undo: {}, contents };
   },
   apply(context, { operation }) {
