@@ -28,6 +28,8 @@ export interface VerifyOptions {
   /** Threads; 0 checks in this one. Default: by the number of cores, at most 4 (20 MiB each). */
   readonly workers?: number | undefined;
   readonly cores: number;
+  /** Small files travel together up to this; less where a budget has to be met closely. Default 32 MiB. */
+  readonly batchBytes?: number | undefined;
 }
 
 export interface VerifyContext {
@@ -49,7 +51,7 @@ export interface VerifyProgress {
 }
 
 /** Files up to this size travel in batches; bigger ones go alone, in parts where only chunks are compared. */
-const batchBytes = 32 * 1024 * 1024;
+const defaultBatchBytes = 32 * 1024 * 1024;
 const batchFiles = 64;
 const partChunks = 4;
 
@@ -167,6 +169,7 @@ class Verification {
       );
       await pool.runAll(jobs, take, context.signal);
     }
+    if (this.#isCutShort) return; // not all was looked at: nothing can be said of the whole
     const extras = findExtraPacked(snapshot.directory, this.#counts.packed, () =>
       readManifest(snapshot.directory),
     );
@@ -187,6 +190,7 @@ class Verification {
       (options.sampleRate >= 1
         ? chooseAll
         : chooseRandom(record.counts.files, options.sampleRate, options.seed));
+    const batchBytes = options.batchBytes ?? defaultBatchBytes;
     let batch: CheckFile[] = [];
     let bytes = 0;
     const toJob = (files: CheckFile[]): CheckJob => ({

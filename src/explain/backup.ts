@@ -190,4 +190,13 @@ export const explanations: Explanations = {
       "the rest of the snapshot can be restored: lost files are named",
     ],
   },
+  CATALOG_UNAVAILABLE: {
+    meaning:
+      "The catalogue of backups cannot be written, so a rolling verification could not be credited.",
+    causes: ["a full or read-only state disk", "missing rights"],
+    remedy: [
+      "`citadel-agent doctor`",
+      "verify by hand meanwhile: `citadel-agent backup verify --all`",
+    ],
+  },
 };

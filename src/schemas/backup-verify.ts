@@ -1,6 +1,7 @@
 // `backup verify`. With --all: `valid` and one report per snapshot in `snapshots`.
 
 import {
+  anything,
   bool,
   count,
   document,
@@ -42,5 +43,6 @@ const members = {
 export const schema = document("backup-verify", "what a verification found", {
   valid: bool,
   ...members,
+  "coverage?": anything,
   "snapshots?": list(object({ valid: bool, ...members })),
 });

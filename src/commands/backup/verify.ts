@@ -10,7 +10,10 @@ import {
 import { InodeLedger } from "../../backup/inode-ledger.ts";
 import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
 import type { VerifyReport } from "../../backup/verify-report.ts";
-import { CitadelError, ExitCode } from "../../core/index.ts";
+import type { App } from "../../app/app.ts";
+import { runRolling } from "../../app/backup-rolling.ts";
+import { CitadelError, ExitCode, formatBytes } from "../../core/index.ts";
+import type { Output } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 import { failedReport, formatVerify, toVerifyDocument } from "./verify-output.ts";
 
@@ -49,6 +52,10 @@ export const command = defineAgentCommand({
     },
     seed: { type: "number", min: 0, max: 4_294_967_295, description: "seed of the random sample" },
     rotate: { type: "boolean", description: "sample those verified longest ago (default 0.1)" },
+    rolling: {
+      type: "boolean",
+      description: "one day's slice of everything, within the budget, as the daemon does",
+    },
     cached: { type: "boolean", description: "read through the page cache; proves no disk" },
   },
   examples: [
@@ -57,6 +64,7 @@ export const command = defineAgentCommand({
     "citadel-agent backup verify /mnt/citadel-backup/latest 0.1",
   ],
   async run({ app, args, out, signal, globals }) {
+    if (args.rolling === true) return runRollingSlice(app, out, signal);
     const rate = args.sample ?? args.rate;
     const run: VerifyRun = {
       mode: args.mode,
@@ -107,6 +115,20 @@ export const command = defineAgentCommand({
     return isValid ? ExitCode.success : ExitCode.findings;
   },
 });
+
+async function runRollingSlice(app: App, out: Output, signal: AbortSignal): Promise<ExitCode> {
+  const { before, after, bytesRead, reports, warning } = await runRolling(app, signal);
+  if (warning !== undefined) out.warn(warning);
+  const valid = reports.every((report) => report.valid);
+  const snapshots = reports.map(toVerifyDocument);
+  out.result("backup-verify", { valid, bytes_read: bytesRead, coverage: after, snapshots }, () =>
+    [
+      ...reports.filter((report) => !report.valid).map((report) => formatVerify(report, out.style)),
+      `read ${formatBytes(bytesRead)}; ${(after.ratio * 100).toFixed(1)} % of ${formatBytes(after.bytes_total)} proved within ${after.every_days} days (before: ${(before.ratio * 100).toFixed(1)} %)`,
+    ].join("\n"),
+  );
+  return valid ? ExitCode.success : ExitCode.findings;
+}
 
 function notBoth(): CitadelError {
   return new CitadelError({

@@ -1,0 +1,78 @@
+// Rolling verification from the app: the budget of the settings, the idle classes, the record. The daemon starts
+// `backup verify --rolling` as a process of its own and reads the coverage from here.
+
+import { listSnapshots } from "../backup/repository.ts";
+import {
+  verifyRolling,
+  type Coverage,
+  type RollingOptions,
+  type RollingReport,
+} from "../backup/verify-rolling.ts";
+import { CitadelError, joinPath } from "../core/index.ts";
+import { setIdleIoClass } from "../system/native-files.ts";
+import type { App } from "./app.ts";
+import { backupPlaces, lookIntoCatalog, recordJob, tryCatalog } from "./backup-repository.ts";
+
+const mebibyte = 1024 * 1024;
+/** Without a limit in the settings a slice reads at this pace: fast enough for 60 TB in 7 days. */
+const defaultBytesPerSecond = 400 * mebibyte;
+const maxDurationMs = 6 * 3_600_000;
+const dayMs = 86_400_000;
+
+export function rollingOptions(app: App): RollingOptions {
+  const { io_limit, verify_every_days } = app.settings.backup;
+  return {
+    everyDays: verify_every_days,
+    bytesPerSecond: io_limit === 0 ? defaultBytesPerSecond : io_limit,
+    maxDurationMs,
+    maxPressureRatio: 0.3,
+    cores: navigator.hardwareConcurrency,
+  };
+}
+
+/** What the last slice found; undefined before the first. */
+export function readCoverage(app: App): Coverage | undefined {
+  const { catalog } = lookIntoCatalog(backupPlaces(app));
+  using opened = catalog;
+  const text = opened?.fact("coverage");
+  return text === undefined ? undefined : (JSON.parse(text) as Coverage);
+}
+
+/** When the last slice ended, in ms; 0 for never: for the daemon to see when the next one is due (daily). */
+export function lastSliceMs(app: App): number {
+  return Date.parse(readCoverage(app)?.measured_at ?? "") || 0;
+}
+
+/** Verifies one day's slice. @throws kind of the catalogue's error: without one nothing could be credited */
+export async function runRolling(app: App, signal: AbortSignal): Promise<RollingReport> {
+  setIdleIoClass(); // before any worker: threads inherit it
+  const places = backupPlaces(app);
+  const { catalog, remark } = tryCatalog(places);
+  using opened = catalog;
+  if (opened === undefined) {
+    throw new CitadelError({
+      kind: "unavailable",
+      code: "CATALOG_UNAVAILABLE",
+      message: `rolling verification needs the catalogue: ${remark ?? "it cannot be opened"}`,
+      hint: "free space or mend the state directory; `citadel-agent doctor` says more",
+    });
+  }
+  const { clock, hostPaths } = app.system;
+  const lastMs = lastSliceMs(app);
+  const elapsedDays =
+    lastMs === 0 ? 1 : Math.min(2, Math.max(0.05, (clock.nowMs() - lastMs) / dayMs));
+  const pressurePath =
+    hostPaths.proc === undefined ? undefined : joinPath(hostPaths.proc, "pressure/io");
+  const snapshots = listSnapshots(places.backupRoot);
+  const context = { clock, catalog: opened, snapshots, signal, pressurePath };
+  return recordJob(
+    app,
+    { kind: "verify", destination: places.backupRoot, type: "rolling" },
+    () => verifyRolling(rollingOptions(app), context, elapsedDays),
+    ({ bytesRead, reports }) => {
+      const damaged = reports.filter(({ valid }) => !valid).map(({ snapshot }) => snapshot);
+      const failure = { code: "BACKUP_DAMAGED", message: `damaged: ${damaged.join(", ")}` };
+      return { bytes: bytesRead, failure: damaged.length === 0 ? undefined : failure };
+    },
+  );
+}
