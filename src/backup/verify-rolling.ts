@@ -137,20 +137,29 @@ export function judgeBudget(totalBytes: number, options: RollingOptions): string
   return `verifying ${formatBytes(totalBytes)} every ${options.everyDays} days needs ${formatBytes(needed)}/s for ${formatDuration(options.maxDurationMs)} a day; the budget is ${formatBytes(options.bytesPerSecond)}/s`;
 }
 
-/** The hour up to which proofs are so old that a slice of this size holds them. */
-function thresholdHour(
+/** What a slice takes: everything proved before `hour`, and of that hour's as much as `room` bytes. */
+interface Slice {
+  readonly hour: number;
+  room: number;
+  /** What was looked at already, under whatever name. */
+  readonly seen: InodeLedger;
+}
+
+function cutSlice(
   byHour: ReadonlyMap<number, number>,
   sliceBytes: number,
   youngestHour: number,
-): number {
-  let sum = 0;
-  let threshold = -1;
-  for (const [hour, bytes] of [...byHour].sort(([a], [b]) => a - b)) {
-    if (hour > youngestHour || sum >= sliceBytes) break;
-    threshold = hour;
-    sum += bytes;
+): Slice {
+  let room = sliceBytes;
+  let hour = -1;
+  for (const [at, bytes] of [...byHour].sort(([a], [b]) => a - b)) {
+    if (at > youngestHour || room <= 0) break;
+    hour = at;
+    if (bytes >= room) break;
+    room -= bytes;
+    hour = at + 1; // all of this hour, nothing of the next one yet
   }
-  return threshold;
+  return { hour, room, seen: new InodeLedger() };
 }
 
 /**
@@ -169,14 +178,14 @@ export async function verifyRolling(
   );
   // proofs younger than half the window are left alone, however much time there is
   const youngestHour = Math.floor((clock.nowMs() - (options.everyDays * dayMs) / 2) / hourMs);
-  const threshold = thresholdHour(byHour, sliceBytes, youngestHour);
-  const pace = createPace(options, context, sliceBytes);
+  const slice = cutSlice(byHour, sliceBytes, youngestHour);
+  const pace = createPace(options, context);
   const ledger = new InodeLedger();
   const reports: VerifyReport[] = [];
   let bytesRead = 0;
   for (const snapshot of snapshots) {
     if (snapshot.state !== "complete" || pace.isSpent()) continue;
-    const due = dueFiles(snapshot, catalog, threshold);
+    const due = dueFiles(snapshot, catalog, slice);
     if (due.length > 0 && !due.includes(1)) continue;
     const verified: ContentKey[] = [];
     const report = await verifySnapshot(
@@ -212,15 +221,18 @@ export async function verifyRolling(
   return { before, after, bytesRead, reports, warning: judgeBudget(before.bytes_total, options) };
 }
 
-/** One byte per file, in manifest order: 1 where its proof is old enough. Empty where the manifest cannot be read. */
-function dueFiles(snapshot: FoundSnapshot, catalog: Catalog, threshold: number): Uint8Array {
+/** One byte per file, in manifest order: 1 where it belongs to the slice. Empty where the manifest cannot be read. */
+function dueFiles(snapshot: FoundSnapshot, catalog: Catalog, slice: Slice): Uint8Array {
   const due = new Uint8Array(snapshot.record?.counts.files ?? 0);
-  let position = 0;
+  let position = -1;
   try {
-    for (const { key } of storedFiles(snapshot)) {
-      const hour = key === undefined ? 0 : Math.floor(catalog.verifiedAt(key) / hourMs);
-      if (position < due.length && hour <= threshold) due[position] = 1;
+    for (const { entry, key, ino } of storedFiles(snapshot)) {
       position += 1;
+      if (key === undefined || slice.seen.add(ino, (entry.packed ?? entry).sha256)) continue;
+      const hour = Math.floor(catalog.verifiedAt(key) / hourMs);
+      if (hour > slice.hour || (hour === slice.hour && slice.room <= 0)) continue;
+      if (hour === slice.hour) slice.room -= storedSize(entry);
+      if (position < due.length) due[position] = 1;
     }
   } catch {
     return new Uint8Array(0); // its verification names the damage
@@ -231,13 +243,12 @@ function dueFiles(snapshot: FoundSnapshot, catalog: Catalog, threshold: number):
 const maxPressureWaits = 600;
 const maxBatchBytes = 32 * 1024 * 1024;
 
-/** Spends the budget: bytes per second, the slice, the time; waits while the disk is busy with others. */
-function createPace(options: RollingOptions, context: RollingContext, sliceBytes: number) {
+/** Spends the budget: bytes per second, time; waits while the disk is busy with others. */
+function createPace(options: RollingOptions, context: RollingContext) {
   const { clock, signal } = context;
   const startedMs = clock.monotonicMs();
   let spent = 0;
-  const isSpent = () =>
-    spent >= sliceBytes || clock.monotonicMs() - startedMs >= options.maxDurationMs;
+  const isSpent = () => clock.monotonicMs() - startedMs >= options.maxDurationMs;
   const isOver = () => isSpent() || signal?.aborted === true;
   const take = async (bytes: number): Promise<boolean> => {
     if (isOver()) return false;
