@@ -5,6 +5,7 @@ import { CitadelError } from "../core/index.ts";
 export type UsageCode =
   | "COMMAND_UNKNOWN"
   | "COMMAND_INCOMPLETE"
+  | "DRY_RUN_REFUSED"
   | "FLAG_UNKNOWN"
   | "FLAG_REPEATED"
   | "FLAG_REQUIRED"

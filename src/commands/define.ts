@@ -157,6 +157,11 @@ interface CommandInit<T extends ArgsDef> {
    * `none`: `app.settings` throws; for commands that work without (explain, completion) or load for themselves.
    */
   readonly settings?: "required" | "none";
+  /**
+   * `refused`: a changing command that has no plan to show; `--dry-run` ends it with 2 before it runs. Without this
+   * a changing command must look at `globals.dryRun` itself: ignoring it would change what it must not.
+   */
+  readonly dryRun?: "refused";
   /** Runs until it is told to stop: a clean stop by SIGINT or SIGTERM is exit 0, a stray rejection is only logged. */
   readonly daemon?: boolean;
   run(context: CommandContext<T>): Promise<ExitCode>;

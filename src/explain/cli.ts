@@ -81,4 +81,10 @@ export const explanations: Explanations = {
     causes: ["Ctrl-C, a service manager, a shutdown"],
     remedy: ["nothing; run the command again when you want its result"],
   },
+  DRY_RUN_REFUSED: {
+    meaning:
+      "The flag --dry-run was given to a command that cannot say beforehand what it would do. It did not run.",
+    causes: ["a command that measures, copies or runs what is due, instead of applying a plan"],
+    remedy: ["leave `--dry-run` out to run it", "try it on a copy with `--root DIR`"],
+  },
 };

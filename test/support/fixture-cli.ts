@@ -131,6 +131,7 @@ const ask = defineAgentCommand({
   ...base,
   description: "asks",
   access: "change",
+  dryRun: "refused",
   args: {},
   async run({ out }) {
     const yes = await out.confirm("remove 3 links?");

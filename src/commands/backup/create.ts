@@ -9,6 +9,7 @@ const types = ["full", "incremental"] as const;
 export const command = defineAgentCommand({
   description: "makes a snapshot of the active models (or SOURCE) and checks it",
   access: "change",
+  dryRun: "refused",
   args: {
     source: {
       type: "positional",

@@ -8,6 +8,7 @@ import { defineAgentCommand } from "../define.ts";
 export const command = defineAgentCommand({
   description: "runs the backup that is due, with retention and a test restore; nothing if none is",
   access: "change",
+  dryRun: "refused",
   args: {},
   examples: ["citadel-agent backup run-due"],
   async run({ app, out, signal }) {

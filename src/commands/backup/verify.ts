@@ -20,6 +20,7 @@ import { failedReport, formatVerify, toVerifyDocument } from "./verify-output.ts
 export const command = defineAgentCommand({
   description: "proves snapshots: manifest, structure, and every byte or a sample",
   access: "change",
+  dryRun: "refused",
   args: {
     snapshot: {
       type: "positional",
