@@ -39,7 +39,8 @@ export async function runCli(options: RunCliOptions): Promise<ExitCode> {
     const chosen = chooseCommand(scanned);
     if (chosen === undefined) return showHelp(session, scanned, options);
     const globals = await toGlobalFlags(scanned.globals, resolvePath);
-    if (globals.dryRun && chosen.command.dryRun === "refused") throw noPlan(scanned.words);
+    const wantsPlan = globals.dryRun || globals.planHash !== undefined;
+    if (wantsPlan && chosen.command.dryRun === "refused") throw noPlan(scanned.words);
     const args = await toParsedArgs(chosen.command.args, chosen.places);
     session = openSession(session.system, globals, options.signals, {
       access: chosen.command.access,
@@ -75,8 +76,8 @@ function chooseCommand(scanned: Scanned): Chosen | undefined {
 function noPlan(words: readonly string[]): CitadelError {
   return usageError(
     "DRY_RUN_REFUSED",
-    `\`${words.join(" ")}\` has no plan to show, so it does not run with --dry-run`,
-    "leave --dry-run out to run it; --help says what it does",
+    `\`${words.join(" ")}\` has no plan, so it does not run with --dry-run or --plan-hash`,
+    "leave the flag out to run it; --help says what it does",
   );
 }
 

@@ -229,9 +229,11 @@ describe.concurrent("a question", () => {
 });
 
 test("--dry-run never runs a changing command that has no plan to show: exit 2", async () => {
-  const result = await runFixture(["ask", "--yes", "--dry-run", "--json"]);
-  expect(result.json<ErrorDocument>().error["code"]).toBe("DRY_RUN_REFUSED");
-  expect(result.exitCode).toBe(2);
+  for (const flag of ["--dry-run", "--plan-hash=abc"]) {
+    const result = await runFixture(["ask", "--yes", flag, "--json"]);
+    expect(result.json<ErrorDocument>().error["code"]).toBe("DRY_RUN_REFUSED");
+    expect(result.exitCode).toBe(2);
+  }
 });
 
 describe.concurrent("settings", () => {
