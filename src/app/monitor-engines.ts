@@ -1,9 +1,15 @@
 // What the monitor asks of the other engines, and which storage roots there are. One place, so that a new engine is
 // one line here.
 
+import { nextRun, nextTime, type ScheduleEntry } from "../backup/schedule.ts";
 import { verifyLinks } from "../layout/index.ts";
-import type { LinksData, StorageRoot } from "../monitor/data.ts";
+import type { BackupsData, LinksData, StorageRoot } from "../monitor/data.ts";
+import type { Memory } from "../monitor/memory.ts";
+import { mountOf, readMounts, runProcess, selfCommand } from "../system/index.ts";
 import type { App } from "./app.ts";
+import { backupPlaces } from "./backup-repository.ts";
+import { backupSchedule } from "./backup-schedule.ts";
+import type { BackupFacts } from "./backups-child.ts";
 import { openLayoutEngine } from "./layout-engine.ts";
 import { toLayoutOptions, viewLayout } from "./layout.ts";
 import type { MonitorEngines } from "./monitor.ts";
@@ -50,9 +56,84 @@ function recordedRoots(app: App): readonly Recorded[] {
   }
 }
 
-/** The looks at the other engines that this build has. */
-export function monitorEngines(app: App): MonitorEngines {
-  return { links: (signal) => lookAtLinks(app, signal) };
+/**
+ * The looks at the other engines that this build has.
+ * @param memory keeps since when backups are expected
+ */
+export function monitorEngines(app: App, memory: Memory): MonitorEngines {
+  return {
+    links: (signal) => lookAtLinks(app, signal),
+    backups: (signal) => lookAtBackups(app, memory, signal),
+  };
+}
+
+const backupsTimeoutMs = 20_000;
+const sinceKey = "backups.since";
+
+/** What the catalogue and the repository say, by a child; null: nobody answered, or the root is not mounted. */
+async function lookAtBackups(
+  app: App,
+  memory: Memory,
+  signal: AbortSignal,
+): Promise<BackupsData | null> {
+  const { backup } = app.settings;
+  if (!backup.enable_auto_backup) return { ...noBackups, sinceMs: null };
+  const { stateDir, backupRoot } = backupPlaces(app);
+  if (!isMounted(app, backupRoot)) return null;
+  const run = await runProcess(
+    [...selfCommand(), "__child", "monitor-backups", stateDir, backupRoot],
+    { timeoutMs: backupsTimeoutMs, signal },
+  );
+  if (run.exitCode !== 0) return null;
+  const facts = JSON.parse(run.stdout) as BackupFacts;
+  const nowMs = app.system.clock.nowMs();
+  const schedule = backupSchedule(app);
+  return {
+    ...noBackups,
+    ...facts,
+    sinceMs: expectedSince(memory, nowMs),
+    nextScheduledMs: nextRun(schedule, nowMs)?.dueMs ?? null,
+    periodS: shortestPeriodS(schedule, nowMs),
+    verifyEveryS: backup.verify_every_days * 86_400,
+  };
+}
+
+const noBackups: BackupsData = {
+  sinceMs: null,
+  lastCompleteMs: null,
+  lastVerifiedMs: null,
+  nextScheduledMs: null,
+  periodS: null,
+  verifyEveryS: null,
+  snapshots: 0,
+  damaged: [],
+  failedJobs: [],
+  shrunk: null,
+  uncovered: [],
+};
+
+/** Ages count from the first time the monitor looked: a fresh host is not late. */
+function expectedSince(memory: Memory, nowMs: number): number {
+  const known = memory.read(sinceKey);
+  if (typeof known === "number" && known <= nowMs) return known;
+  memory.write(sinceKey, nowMs);
+  return nowMs;
+}
+
+/** The shortest distance of two runs of one entry; null where nothing is scheduled. */
+function shortestPeriodS(schedule: readonly ScheduleEntry[], nowMs: number): number | null {
+  const periods = schedule.flatMap(({ cron }) => {
+    const first = nextTime(cron, nowMs);
+    const second = first === undefined ? undefined : nextTime(cron, first);
+    return first === undefined || second === undefined ? [] : [(second - first) / 1000];
+  });
+  return periods.length === 0 ? null : Math.min(...periods);
+}
+
+function isMounted(app: App, path: string): boolean {
+  if (!toLayoutOptions(app).requireMounts) return true;
+  const mounts = readMounts();
+  return (mountOf(mounts, path)?.mountpoint ?? "/") !== "/";
 }
 
 async function lookAtLinks(app: App, signal: AbortSignal): Promise<LinksData> {

@@ -31,11 +31,12 @@ const lookBackMs = 24 * 3600 * 1000;
 export async function lookOnce(app: App, { signal, only }: LookOptions): Promise<LookResult> {
   const { view, problem } = openView(app);
   try {
+    // Its place in the kernel log is the daemon's: this look goes back a day.
+    const memory = withoutPlaces(view);
     const probes = createProbes(app, {
       roots: storageRoots(app),
-      engines: monitorEngines(app),
-      // Its place in the kernel log is the daemon's: this look goes back a day.
-      memory: withoutPlaces(view),
+      engines: monitorEngines(app, memory),
+      memory,
       points: view?.points,
       writesLatency: false,
       kernelLookBackMs: lookBackMs,

@@ -1,0 +1,90 @@
+// The child that looks at the backup repository for the monitor: the backup disk may hang, the agent may not.
+// Started as `citadel-agent __child monitor-backups STATE_DIR BACKUP_ROOT`; prints one JSON line.
+
+import { readCatalog } from "../backup/catalog.ts";
+import { listSnapshots, type FoundSnapshot } from "../backup/repository.ts";
+import { absolutePath } from "../core/index.ts";
+import type { BackupsData } from "../monitor/data.ts";
+import { systemClock } from "../system/clock.ts";
+import { writeOut } from "../system/write-out.ts";
+
+/** What the repository and its catalogue say; the settings' part is added by the parent. */
+export type BackupFacts = Pick<
+  BackupsData,
+  "lastCompleteMs" | "lastVerifiedMs" | "snapshots" | "damaged" | "failedJobs" | "shrunk"
+>;
+
+const recentJobs = 200;
+/** A snapshot with less than half the bytes of the one before it has shrunk (as `backup create` judges). */
+const shrunkShare = 0.5;
+
+/** @returns 0; 1 where the repository cannot be read */
+export function run([stateDir = "/", backupRoot = "/"]: readonly string[]): Promise<number> {
+  writeOut(`${JSON.stringify(collect(stateDir, backupRoot))}\n`);
+  return Promise.resolve(0);
+}
+
+function collect(stateDir: string, backupRoot: string): BackupFacts {
+  const snapshots = listSnapshots(backupRoot);
+  const { catalog } = readCatalog({
+    stateDir: absolutePath(stateDir),
+    backupRoot: absolutePath(backupRoot),
+    clock: systemClock,
+    user: "",
+    pid: 0,
+  });
+  using opened = catalog;
+  const verified = [...(opened?.verifiedSnapshots().values() ?? [])].map(({ atMs }) => atMs);
+  const complete = snapshots.filter(({ state }) => state === "complete");
+  const models = complete.filter(({ area }) => area === "models");
+  const failedChecks = [...(opened?.lastVerifications() ?? [])]
+    .filter(([id, { valid }]) => valid === 0 && snapshots.some((one) => one.id === id))
+    .map(([id]) => ({ id, reason: "its verification failed" }));
+  const broken = snapshots
+    .filter(({ state }) => state === "damaged")
+    .map(({ id, why }) => ({ id, reason: why ?? "its record cannot be read" }));
+  const known = new Set(broken.map(({ id }) => id));
+  return {
+    lastCompleteMs: models.at(-1)?.startedMs ?? null,
+    lastVerifiedMs: verified.length === 0 ? null : Math.max(...verified),
+    snapshots: complete.length,
+    damaged: [...broken, ...failedChecks.filter(({ id }) => !known.has(id))],
+    failedJobs: failedJobs(opened?.jobs(recentJobs) ?? []),
+    shrunk: shrunkSnapshot(models),
+  };
+}
+
+type Job = ReturnType<NonNullable<ReturnType<typeof readCatalog>["catalog"]>["jobs"]>[number];
+
+/** The newest finished job of each kind and source, where it failed: a later success settles it. */
+function failedJobs(jobs: readonly Job[]): BackupFacts["failedJobs"] {
+  const newest = new Map<string, Job>();
+  for (const job of jobs) {
+    if (job.state !== "completed" && job.state !== "failed") continue;
+    const name = `${job.kind} ${job.source ?? ""}`.trim();
+    if (!newest.has(name)) newest.set(name, job); // newest first
+  }
+  return [...newest].flatMap(([name, job]) =>
+    job.state === "failed"
+      ? [
+          {
+            name,
+            atMs: job.finished_ms ?? job.queued_ms,
+            error: job.error ?? job.error_code ?? "failed",
+          },
+        ]
+      : [],
+  );
+}
+
+/** The newest snapshot of a source, where it is far smaller than the one before it and nobody accepted that. */
+function shrunkSnapshot(models: readonly FoundSnapshot[]): BackupFacts["shrunk"] {
+  const newest = models.at(-1);
+  const before = models
+    .slice(0, -1)
+    .findLast(({ record }) => record?.source === newest?.record?.source);
+  const [bytes, beforeBytes] = [newest?.record?.counts.bytes, before?.record?.counts.bytes];
+  if (newest === undefined || bytes === undefined || beforeBytes === undefined) return null;
+  if (newest.record?.shrunk === true || bytes >= beforeBytes * shrunkShare) return null;
+  return { id: newest.id, bytes, beforeBytes };
+}
