@@ -61,6 +61,9 @@ export const commandMap: CommandMap = {
     "run-due": lazy("run what is due", () => import("./commands/backup/run-due.ts")),
   }),
   // models, tune, store, service
+  models: group("the model directories", {
+    verify: lazy("is each model there and whole", () => import("./commands/models/verify.ts")),
+  }),
   validate: lazy("the ten checks of the storage set-up", () => import("./commands/validate.ts")),
   tune: group("mount options, schedulers and trim of the storage", {
     plan: lazy("what tuning would do to this host", () => import("./commands/tune/plan.ts")),

@@ -13,6 +13,7 @@ const areas: Readonly<Record<string, () => Promise<{ readonly explanations: Expl
   incident: () => import("./incident.ts"),
   layout: () => import("./layout.ts"),
   host: () => import("./host.ts"),
+  models: () => import("./models.ts"),
   settings: () => import("./settings.ts"),
   system: () => import("./system.ts"),
   transaction: () => import("./transaction.ts"),

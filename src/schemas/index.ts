@@ -36,6 +36,7 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   "links-list": () => import("./links-list.ts"),
   "links-verify": () => import("./links-verify.ts"),
   perf: () => import("./perf.ts"),
+  "models-verify": () => import("./models-verify.ts"),
   plan: () => import("./plan.ts"),
   "prereq-verify": () => import("./prereq-verify.ts"),
   selftest: () => import("./selftest.ts"),
