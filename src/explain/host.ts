@@ -22,7 +22,7 @@ export const explanations: Explanations = {
     ],
   },
   FSTAB_DUPLICATE_ENTRY: {
-    meaning: "fstab has more than one entry for the mount point of a storage root.",
+    meaning: "The file fstab has more than one entry for the mount point of a storage root.",
     causes: ["an old entry was left when the disk was replaced"],
     remedy: ["remove or comment out the one that is not meant, then run `citadel-agent tune plan`"],
   },
@@ -39,7 +39,8 @@ export const explanations: Explanations = {
     remedy: ["install util-linux with findmnt, then run the command again"],
   },
   UDEV_RULE_FOREIGN: {
-    meaning: "/etc/udev/rules.d/99-citadel-storage.rules exists and was not written by the agent.",
+    meaning:
+      "A file `/etc/udev/rules.d/99-citadel-storage.rules` exists, and the agent did not write it.",
     causes: ["a rules file of the former scripts", "a file of somebody else with our name"],
     remedy: ["look at it, rename or remove it, then run `citadel-agent tune plan`"],
   },
