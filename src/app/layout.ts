@@ -2,30 +2,25 @@
 // surveyed. What comes out is data for the planner and for verify; nothing is changed here.
 
 import { isWithin, type AbsolutePath } from "../core/index.ts";
+// by file, not by index: a command that only looks should not load the planner
+import { parseActivation } from "../layout/activation.ts";
 import {
-  desiredLayout,
-  judgeRoot,
   layoutQuestions,
-  parseActivation,
-  recordRoots,
   toActualLayout,
   withoutMissingHome,
   type ActualLayout,
-  type DesiredLayout,
-  type LayoutHistory,
-  type LayoutOptions,
-  type LayoutPaths,
-  type MountsContext,
-  type RecordedRoot,
-  type ServiceUser,
-  type StorageRoot,
   type SurveyScope,
-} from "../layout/index.ts";
+} from "../layout/actual.ts";
+import { desiredLayout, type DesiredLayout, type ServiceUser } from "../layout/desired.ts";
+import type { LayoutHistory } from "../layout/history.ts";
+import { judgeRoot, recordRoots } from "../layout/mounts.ts";
+import type { MountsContext, RecordedRoot, StorageRoot } from "../layout/mounts.ts";
+import type { LayoutOptions, LayoutPaths } from "../layout/options.ts";
 import { readFileSystemUuid } from "../system/disk-identity.ts";
 import { readMounts, type Mount } from "../system/mountinfo.ts";
-import { survey } from "../system/survey/index.ts";
+import { survey } from "../system/survey/survey.ts";
 import { lookupGroup, lookupUser, parseId } from "../system/users.ts";
-import type { EngineState } from "../transaction/index.ts";
+import type { EngineState } from "../transaction/journal-view.ts";
 import type { App } from "./app.ts";
 
 export interface LayoutView {

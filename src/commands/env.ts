@@ -1,12 +1,11 @@
 // `env`: the environment for vLLM and the Hugging Face tools, to source or to write.
 
 import { viewLayout } from "../app/layout.ts";
-import { openLayoutEngine } from "../app/layout-engine.ts";
+import { openLayoutState } from "../app/layout-state.ts";
 import { ExitCode } from "../core/index.ts";
-import { formatFishScript, formatShScript } from "../layout/index.ts";
+import { formatFishScript, formatShScript } from "../layout/env-script.ts";
 import { defineAgentCommand } from "./define.ts";
 import { commandText, conflictArgs, forceArg, linksInsideArg } from "./layout-args.ts";
-import { runLayoutChange } from "./layout-change.ts";
 
 export const command = defineAgentCommand({
   description:
@@ -43,11 +42,12 @@ export const command = defineAgentCommand({
         moveAside,
         linksInside,
       } as const;
+      const { runLayoutChange } = await import("./layout-change.ts"); // the engine, only when it writes
       return runLayoutChange(context, wish, { asks: false });
     }
-    using engine = openLayoutEngine(app);
+    using state = openLayoutState(app);
     const scope = { directories: false, links: false, files: false };
-    const view = await viewLayout(app, engine.state, { scope, linksInside, signal });
+    const view = await viewLayout(app, state, { scope, linksInside, signal });
     const { environment } = view.desired;
     if (args.shell === "json" && !out.json) {
       out.verbatim(JSON.stringify(environment, null, 2));

@@ -2,7 +2,8 @@
 
 import type { AbsolutePath } from "../core/index.ts";
 import { destination } from "../system/survey/local.ts";
-import { temporaryPattern, type FoundState, type Resolution } from "../system/survey/index.ts";
+import { temporaryPattern } from "../system/survey/probe.ts";
+import type { FoundState, Resolution } from "../system/survey/question.ts";
 import type { ActualLayout, Entry, Finding } from "./actual.ts";
 import type { DesiredDirectory, DesiredLink, Ownership } from "./desired.ts";
 import type { LayoutHistory } from "./history.ts";

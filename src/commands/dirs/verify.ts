@@ -1,9 +1,9 @@
 // `dirs verify`: are the directories of the layout there, with their modes and owners?
 
 import { viewLayout } from "../../app/layout.ts";
-import { openLayoutEngine } from "../../app/layout-engine.ts";
+import { openLayoutState } from "../../app/layout-state.ts";
 import { ExitCode } from "../../core/index.ts";
-import { verifyDirectories } from "../../layout/index.ts";
+import { verifyDirectories } from "../../layout/verify.ts";
 import { formatDirectoriesReport } from "../../output/layout-text.ts";
 import { defineAgentCommand } from "../define.ts";
 
@@ -13,8 +13,8 @@ export const command = defineAgentCommand({
   args: {},
   examples: ["citadel-agent dirs verify", "citadel-agent dirs verify --json"],
   async run({ app, out, signal }) {
-    using engine = openLayoutEngine(app);
-    const view = await viewLayout(app, engine.state, {
+    using state = openLayoutState(app);
+    const view = await viewLayout(app, state, {
       scope: { directories: true, links: false, files: false },
       signal,
     });

@@ -1,9 +1,9 @@
 // `links verify`: is every link there and does it lead where it should?
 
 import { viewLayout } from "../../app/layout.ts";
-import { openLayoutEngine } from "../../app/layout-engine.ts";
+import { openLayoutState } from "../../app/layout-state.ts";
 import { ExitCode } from "../../core/index.ts";
-import { hasFindings, verifyLinks } from "../../layout/index.ts";
+import { hasFindings, verifyLinks } from "../../layout/verify.ts";
 import { formatLinksReport } from "../../output/layout-text.ts";
 import { defineAgentCommand } from "../define.ts";
 import { linksInsideArg } from "../layout-args.ts";
@@ -14,8 +14,8 @@ export const command = defineAgentCommand({
   args: { ...linksInsideArg },
   examples: ["citadel-agent links verify", "citadel-agent links verify --json"],
   async run({ app, args, out, signal }) {
-    using engine = openLayoutEngine(app);
-    const view = await viewLayout(app, engine.state, {
+    using state = openLayoutState(app);
+    const view = await viewLayout(app, state, {
       scope: { directories: false, links: true, files: false },
       linksInside: args.links === "inside",
       signal,

@@ -1,6 +1,6 @@
 // `prereq verify`: does this host have what the layout needs? Each failure with the command that mends it.
 
-import { openLayoutEngine } from "../../app/layout-engine.ts";
+import { openLayoutState } from "../../app/layout-state.ts";
 import { viewLayout } from "../../app/layout.ts";
 import { verifyPrerequisites } from "../../app/prerequisites.ts";
 import { ExitCode } from "../../core/index.ts";
@@ -13,9 +13,9 @@ export const command = defineAgentCommand({
   args: {},
   examples: ["citadel-agent prereq verify", "citadel-agent prereq verify --json"],
   async run({ app, out, signal }) {
-    using engine = openLayoutEngine(app);
+    using state = openLayoutState(app);
     const scope = { directories: false, links: false, files: false };
-    const view = await viewLayout(app, engine.state, { scope, signal });
+    const view = await viewLayout(app, state, { scope, signal });
     const checks = await verifyPrerequisites(app, view, signal);
     const errors = checks.filter(({ ok, level }) => !ok && level === "error");
     const { style } = out;
