@@ -135,7 +135,8 @@ async function runChosen(
     exitCode = exitCodeOfEnd(caught, command, options.signals);
     if (exitCode !== ExitCode.success) out.fail(caught, exitCode);
   }
-  if (command.access === "change" && !globals.dryRun && app !== undefined) {
+  const changes = command.access === "change" || command.changes?.(args) === true;
+  if (changes && !globals.dryRun && app !== undefined) {
     await recordChange(session, app, { command, scanned, places }, { startedMs, exitCode, thrown });
   }
   return exitCode;

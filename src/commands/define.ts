@@ -148,6 +148,8 @@ interface CommandInit<T extends ArgsDef> {
   readonly args: T;
   /** `change`: goes to agent.log with its outcome. `read`: never takes a lock, never writes. */
   readonly access: "read" | "change";
+  /** For a command that reads unless told otherwise: whether these arguments make it change (`env --write`). */
+  readonly changes?: (args: ParsedArgs<T>) => boolean;
   /** Complete command lines, shown by --help. */
   readonly examples: readonly string[];
   /** A paragraph or two for --help, at most 76 columns wide; the screen has 24 lines. */

@@ -11,6 +11,7 @@ export const command = defineAgentCommand({
   description:
     "prints the environment for vLLM and Hugging Face tools; --write generates the script",
   access: "read",
+  changes: ({ write }) => write === true,
   args: {
     shell: {
       type: "enum",

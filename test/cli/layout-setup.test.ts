@@ -155,19 +155,16 @@ describe("setup", () => {
     expect(lstatSync(host.at("/home/agent0/.cache/torch")).isSymbolicLink()).toBe(true);
   });
 
-  test.todo(
-    "--adopt moves the content of a real directory into the target, whose link takes its place",
-    async () => {
-      using host = createLayoutRoot();
-      mkdirSync(host.at("/opt/citadel/downloads"), { recursive: true });
-      writeFileSync(host.at("/opt/citadel/downloads/weights.bin"), "w");
-      mkdirSync(host.at("/home/agent0/.cache/huggingface/hub"), { recursive: true });
-      expect((await host.run(["setup", "--yes", "--adopt"])).exitCode).toBe(0);
-      expect(readFileSync(host.at("/mnt/citadel-models/downloads/weights.bin"), "utf8")).toBe("w");
-      expect(existsSync(host.at("/mnt/citadel-models/cache/hub"))).toBe(true);
-      expect((await host.run(["links", "verify"])).exitCode).toBe(0);
-    },
-  );
+  test("--adopt moves the content of a real directory into the target, whose link takes its place", async () => {
+    using host = createLayoutRoot();
+    mkdirSync(host.at("/opt/citadel/downloads"), { recursive: true });
+    writeFileSync(host.at("/opt/citadel/downloads/weights.bin"), "w");
+    mkdirSync(host.at("/home/agent0/.cache/huggingface/hub"), { recursive: true });
+    expect((await host.run(["setup", "--yes", "--adopt"])).exitCode).toBe(0);
+    expect(readFileSync(host.at("/mnt/citadel-models/downloads/weights.bin"), "utf8")).toBe("w");
+    expect(existsSync(host.at("/mnt/citadel-models/cache/hub"))).toBe(true);
+    expect((await host.run(["links", "verify"])).exitCode).toBe(0);
+  });
 
   test("a missing owner is a warning and its cache links are skipped, with the reason", async () => {
     using host = createLayoutRoot({ user: false });
@@ -331,6 +328,10 @@ describe("env", () => {
     expect(document.count).toBe(26);
     expect((await host.run(["env", "--shell", "fish"])).stdout).toContain("set -gx HF_HOME ");
     expect((await host.run(["env", "--write"])).exitCode).toBe(0);
+    expect((await host.run(["dirs", "create"])).exitCode).toBe(0);
+    expect((await host.run(["env", "--write", "--force"])).exitCode).toBe(0);
+    const log = readFileSync(host.at("/opt/citadel/logs/agent.log"), "utf8").trimEnd().split("\n");
+    expect(log.map((line) => (JSON.parse(line) as { command: string }).command)).toContain("env");
     expect(readFileSync(host.at("/opt/citadel/configs/storage-env.sh"), "utf8")).toBe(
       script.stdout,
     );

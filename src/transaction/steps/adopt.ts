@@ -70,11 +70,13 @@ function assertSpace(
   entries: readonly AdoptedEntry[],
 ): void {
   let existing = targetOf(operation);
-  while (existing !== "/" && context.tree.tryOpen(existing) === undefined) {
+  let directory = context.tree.tryOpen(existing);
+  // ends at the tree's own root at the latest, which is there
+  while (directory === undefined && existing !== "/") {
     existing = parentOf(existing);
+    directory = context.tree.tryOpen(existing);
   }
-  const { directory, name } = context.tree.locate(existing);
-  if (existing !== "/" && directory.lstat(name)?.dev === dev) return;
+  if (directory?.lstat(".")?.dev === dev) return;
   const needBytes = bytesToCopy(entries) + spareBytes;
   const { availableBytes } = fileSystemUsage(existing);
   if (needBytes <= availableBytes) return;
