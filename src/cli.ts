@@ -73,6 +73,7 @@ export const commandMap: CommandMap = {
   }),
   // the agent itself
   doctor: lazy("checks of the agent's own footing", () => import("./commands/doctor.ts")),
+  uninstall: lazy("take the agent off this host", () => import("./commands/uninstall.ts")),
   selftest: lazy("prove the promises on a file system", () => import("./commands/selftest.ts")),
   incident: lazy("a redacted bundle of evidence", () => import("./commands/incident.ts")),
   config: group("the settings", {

@@ -36,6 +36,8 @@ export const planMembers: Readonly<Record<string, JsonSchema>> = {
   "left?": list(object({ path: text, state: text, code: text, message: text, hint: text })),
   "pending_transaction?": nullable(anything),
   "target?": count,
+  "stays?": list(text),
+  "state_removed?": nullable(text),
   "transaction?": nullable(count),
   "generation?": nullable(count),
   "recovered?": list(anything),

@@ -10,6 +10,7 @@ export const temporaryPattern = /^\.citadel-agent\.[0-9a-f]{24}\.tmp$/;
 
 const textLimitBytes = 1024 * 1024;
 const entryLimit = 200_000;
+const nameLimit = 1000;
 
 const errnoOf = (thrown: unknown): string =>
   thrown instanceof Error && "code" in thrown ? String(thrown.code) : "EUNKNOWN";
@@ -82,6 +83,8 @@ export function answer(question: Question): Answer {
         return stateOf(question.path, resolveLink);
       case "entries":
         return entriesOf(question.path, question.known);
+      case "names":
+        return { kind: "names", names: fs.readdirSync(question.path).slice(0, nameLimit) };
       case "text":
         return textOf(question.path);
       case "access":

@@ -7,6 +7,8 @@ export type Question =
   | { readonly kind: "state"; readonly path: string }
   /** Links and temporaries of ours in a directory; names in `known` are left out. */
   | { readonly kind: "entries"; readonly path: string; readonly known: readonly string[] }
+  /** Every name in a directory, up to a thousand: whether it is empty, or holds only what is known. */
+  | { readonly kind: "names"; readonly path: string }
   /** The text of a small file (1 MiB at most). */
   | { readonly kind: "text"; readonly path: string }
   /** access(2) for reading, writing and passing, with the effective rights of this process. */
@@ -54,6 +56,7 @@ export type Answer =
   | FoundState
   | { readonly kind: "absent" }
   | { readonly kind: "entries"; readonly entries: readonly FoundEntry[] }
+  | { readonly kind: "names"; readonly names: readonly string[] }
   | { readonly kind: "text"; readonly text: string; readonly mode: number }
   | {
       readonly kind: "access";
