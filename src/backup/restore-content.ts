@@ -239,7 +239,7 @@ async function unpackInto(
       at += piece.length;
     }
   } catch (thrown) {
-    if (thrown instanceof CitadelError && thrown.code === "PACKED_FILE_DAMAGED") {
+    if (thrown instanceof CitadelError && /^PACKED_|^PACK_METHOD/.test(thrown.code)) {
       throw new NotRestored(thrown.message, { cause: thrown });
     }
     throw thrown;
