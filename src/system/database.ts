@@ -102,6 +102,7 @@ function openForChange(options: DatabaseOptions, setAside: string | undefined): 
     if (found > options.migrations.length) throw tooNewError(options, found);
     if (!fresh) checkSound(handle, options);
     if (found < options.migrations.length) migrate(handle, options, found);
+    restartWal(handle);
     growWal(options.path, options.reserveBytes ?? defaultReserveBytes);
     keepBallast(options.path);
     if (fresh) syncDirectory(parentOf(options.path));
@@ -164,6 +165,18 @@ function assertWalWritable(handle: Database, errno: string | undefined): void {
     const telling = errno !== undefined && /^(ENOSPC|EROFS|EACCES|EPERM|EIO)$/.test(errno);
     if (!telling || !isErrno(thrown, "SQLITE_READONLY")) throw thrown;
     throw Object.assign(new Error(`cannot open the WAL: ${errno}`), { code: errno });
+  }
+}
+
+/**
+ * Copies what the WAL holds into the database, so that the next write begins at the WAL's start: a WAL found after a
+ * close counts as not copied, and would grow with every run until a full disk ends it. Waits for no reader.
+ */
+function restartWal(handle: Database): void {
+  try {
+    handle.run("PRAGMA wal_checkpoint(PASSIVE)");
+  } catch {
+    // no space in the database file: the WAL keeps what it holds, and the write that needs more will say so
   }
 }
 

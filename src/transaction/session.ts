@@ -76,7 +76,7 @@ export function openSession(options: SessionOptions): Session {
 }
 
 function openJournals(options: SessionOptions): Session {
-  let journal: Journal;
+  let journal: Journal | undefined;
   try {
     journal = openJournal({
       path: joinPath(options.stateDir, journalName),
@@ -85,15 +85,16 @@ function openJournals(options: SessionOptions): Session {
       reserveBytes: options.reserveBytes,
       beforeMigration: () => assertNoDaemon(options.runtimeDir),
     });
+    mergeFallback(options, journal);
+    return new Session(options, journal, undefined, new JournalView([journal.database], undefined));
   } catch (thrown) {
+    journal?.close();
     const fallback = openFallback(options, thrown);
     const view = openJournalView(options);
     const session = new Session(options, fallback, thrown, view);
     session.closeWith(view);
     return session;
   }
-  mergeFallback(options, journal);
-  return new Session(options, journal, undefined, new JournalView([journal.database], undefined));
 }
 
 /** A running daemon of the older version would go on writing the older tables. */
