@@ -67,6 +67,8 @@ export function openHistory(options: HistoryOptions): History {
   let notice: { readonly text: string; readonly untilMs: number } | undefined;
   let retryAtMs = 0;
   const fallback = createVolatileMemory();
+  /** Keys whose newest value is in this process alone. */
+  const unwritten = new Set<string>();
 
   const open = (): Opened | undefined => {
     if (opened !== undefined || clock.nowMs() < retryAtMs) return opened;
@@ -130,10 +132,19 @@ export function openHistory(options: HistoryOptions): History {
       return notice !== undefined && clock.nowMs() < notice.untilMs ? notice.text : null;
     },
     memory: {
-      read: (key) => fallback.read(key) ?? guard(({ database }) => readMemory(database, key)),
+      // Another process may have written (`alerts ack` forgets a disk): the file counts, but where we could not write.
+      read: (key) =>
+        unwritten.has(key)
+          ? fallback.read(key)
+          : (guard(({ database }) => readMemory(database, key)) ?? fallback.read(key)),
       write: (key, value) => {
         fallback.write(key, value);
-        guard(({ database }) => writeMemory(database, key, value));
+        const written = guard(({ database }) => {
+          writeMemory(database, key, value);
+          return true;
+        });
+        if (written === true) unwritten.delete(key);
+        else unwritten.add(key);
       },
     },
     record(values, atMs) {

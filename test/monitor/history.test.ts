@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { advanceAlerts } from "../../src/monitor/alert.ts";
@@ -215,3 +215,57 @@ describe("alerts", () => {
     expect(history.alerts((store) => store.active())).toEqual([]);
   });
 });
+
+test("a key that another process wrote is read anew", () => {
+  using daemon = open();
+  daemon.memory.write("smart.disks", [{ device: "/dev/sda" }]);
+  {
+    using other = open();
+    other.memory.write("smart.disks", []);
+  }
+  expect(daemon.memory.read("smart.disks")).toEqual([]);
+});
+
+test.skipIf(process.geteuid?.() !== 0)(
+  "on a full disk nothing is lost but samples: alerts stay in the process, and all is written when there is room",
+  () => {
+    mkdirSync(`${directory}/state`);
+    const mounted = Bun.spawnSync([
+      ..."mount -t tmpfs -o size=6m,mode=0700 tmpfs".split(" "),
+      `${directory}/state`,
+    ]);
+    expect(mounted.exitCode).toBe(0);
+    try {
+      using history = open();
+      fill(history, 3);
+      expect(history.problem).toBeNull();
+      let filled = 0;
+      try {
+        for (; filled < 100; filled += 1)
+          writeFileSync(`${directory}/state/fill${filled}`, Buffer.alloc(256 * 1024));
+      } catch {
+        // full
+      }
+      const many = Array.from({ length: 2000 }, (_, at) => ({
+        series: "disk_await_seconds",
+        labels: { device: `sd${at}` },
+        value: at,
+      }));
+      for (let at = 0; at < 60 && history.problem === null; at += 1) {
+        history.record(many, clock.nowMs());
+        clock.jumpWall(60_000);
+      }
+      expect(history.problem).toContain("space");
+      history.memory.write("gpu.uuids", ["GPU-1"]);
+      expect(history.memory.read("gpu.uuids")).toEqual(["GPU-1"]);
+      for (const name of readdirSync(`${directory}/state`))
+        if (name.startsWith("fill")) rmSync(`${directory}/state/${name}`);
+      clock.jumpWall(120_000);
+      history.record(used(99), clock.nowMs());
+      expect(history.problem).toBeNull();
+      expect(points(history).at(-1)?.value).toBe(99);
+    } finally {
+      Bun.spawnSync(["umount", "-l", `${directory}/state`]);
+    }
+  },
+);
