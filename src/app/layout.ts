@@ -57,7 +57,7 @@ export interface ViewOptions {
 /** Settings as the layout engine takes them. */
 export function toLayoutOptions(app: App, linksInside = false): LayoutOptions {
   const { agent, models, paths, symlinks } = app.settings;
-  const { relocated } = app.system.hostPaths;
+  const { host, real, relocated } = app.system.hostPaths;
   const own: LayoutPaths = {
     appRoot: paths.app_root,
     appModels: paths.app_models,
@@ -78,8 +78,10 @@ export function toLayoutOptions(app: App, linksInside = false): LayoutOptions {
     vllmCache: paths.vllm_cache,
     transformersCache: paths.transformers_cache,
   };
+  // a shell that sourced the script of a tree below --root hands over its real paths: the same places, named so
+  const named = Object.entries(own).map(([name, path]) => [name, host(real(path as string))]);
   return {
-    paths: own,
+    paths: Object.fromEntries(named) as LayoutPaths,
     modelDirectories: models.model_directories,
     convenienceLinks: models.convenience_links,
     links: {

@@ -206,6 +206,15 @@ describe("setup", () => {
     expect((await host.run(["setup", "--yes"], { env })).exitCode).toBe(0);
   });
 
+  test("a shell that sourced the script of a relocated tree steers nothing", async () => {
+    using host = createLayoutRoot();
+    await setUp(host);
+    const env = (await host.run(["env", "--shell", "json"])).json<Record<string, string>>();
+    const again = (await host.run(["setup", "--yes", "--json"], { env })).json<SetupDocument>();
+    expect(again.plan).toMatchObject({ steps: [], generation: null });
+    expect((await host.run(["links", "verify"], { env })).exitCode).toBe(0);
+  });
+
   test("works in a root whose name holds blanks, quotes and a newline", async () => {
     using host = createLayoutRoot({ name: `a 'b' "c" $d\n&e` });
     await setUp(host);
