@@ -30,6 +30,8 @@ export interface LayoutWish {
   readonly needsAllRoots?: boolean | undefined;
   /** Ownership repair was asked for: an owner that does not exist is an error, not a warning. */
   readonly insistOnOwners?: boolean | undefined;
+  /** Links whose place cannot be adopted, with the reason. */
+  readonly notAdoptable?: ReadonlyMap<string, string> | undefined;
   /** Drops steps of the plan: the daemon mends links of ours only. */
   readonly keepStep?: ((step: Operation) => boolean) | undefined;
   /** Steps beside the layout's own: files below it, `repair --permissions --files`. */
@@ -65,6 +67,7 @@ export async function previewLayout(
     scope,
     manner: wish.manner,
     adopt: wish.adopt ?? false,
+    notAdoptable: wish.notAdoptable,
     moveAside: wish.moveAside ?? false,
     force: (wish.force ?? false) || links.forceRecreate,
     verifyTargets: links.verifyTargets,
@@ -100,33 +103,68 @@ function finishPlan(
   };
 }
 
+export interface LayoutChangeRequest {
+  /** `--plan-hash`: the plan has to be exactly this one. */
+  readonly planHash?: string | undefined;
+  /** What a person said yes to just now. */
+  readonly confirmedHash?: string | undefined;
+  readonly lockTimeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((path: string, bytes: number, totalBytes: number) => void) | undefined;
+}
+
+export interface LayoutChange {
+  readonly report: ChangeReport;
+  readonly preview: LayoutPreview;
+}
+
 /**
- * Plans under the lock and applies, as one transaction.
+ * Plans under the lock and applies, as one transaction. A cache link whose place cannot be adopted never stops the
+ * rest: the change is made without it, and it is among the remainders.
  * @throws as `previewLayout` and `Engine.change`
  */
 export async function changeLayout(
   app: App,
   engine: Engine,
   wish: LayoutWish,
-  request: {
-    readonly expectedHash?: string | undefined;
-    readonly lockTimeoutMs: number;
-    readonly signal?: AbortSignal | undefined;
-    readonly onProgress?: ((path: string, bytes: number, totalBytes: number) => void) | undefined;
-  },
-): Promise<{ report: ChangeReport; preview: LayoutPreview }> {
+  request: LayoutChangeRequest,
+): Promise<LayoutChange> {
   let preview: LayoutPreview | undefined;
-  const report = await engine.change({
-    command: wish.command,
-    plan: async (state) => {
-      preview = await previewLayout(app, state, wish, request.signal);
-      return preview.plan;
-    },
-    guard: () => preview !== undefined && assertStillMounted(app, preview.view),
-    ...request,
-  });
-  if (preview === undefined) throw new TypeError("the engine applied without planning");
-  return { report, preview };
+  const { planHash: wanted, confirmedHash, ...rest } = request;
+  try {
+    const report = await engine.change({
+      command: wish.command,
+      plan: async (state) => {
+        preview = await previewLayout(app, state, wish, request.signal);
+        return preview.plan;
+      },
+      guard: () => preview !== undefined && assertStillMounted(app, preview.view),
+      expectedHash: wanted ?? confirmedHash,
+      ...rest,
+    });
+    if (preview === undefined) throw new TypeError("the engine applied without planning");
+    return { report, preview };
+  } catch (thrown) {
+    const without = wanted === undefined ? withoutCache(thrown, preview, wish) : undefined;
+    if (without === undefined) throw thrown;
+    // what is done now is a part of what a person saw
+    return changeLayout(app, engine, without, rest);
+  }
+}
+
+/** The same wish without the cache link that could not be adopted; undefined where the error is another one. */
+function withoutCache(
+  thrown: unknown,
+  preview: LayoutPreview | undefined,
+  wish: LayoutWish,
+): LayoutWish | undefined {
+  if (!(thrown instanceof CitadelError) || thrown.code !== "ADOPT_CONFLICT") return undefined;
+  const { path: at, message } = thrown;
+  const link = preview?.view.desired.links.find(
+    ({ path, role }) => role === "cache" && at !== undefined && isWithin(at, path),
+  );
+  if (link === undefined || wish.notAdoptable?.has(link.path) === true) return undefined;
+  return { ...wish, notAdoptable: new Map([...(wish.notAdoptable ?? []), [link.path, message]]) };
 }
 
 /** What must hold before anything is changed, whatever the plan is. */

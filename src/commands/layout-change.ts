@@ -29,7 +29,8 @@ export async function runLayoutChange(
   const confirmed = manner.asks ? await confirmPlan(context, engine, wish) : undefined;
   if (confirmed === "refused") return ExitCode.decision;
   const { report, preview } = await changeLayout(app, engine, wish, {
-    expectedHash: globals.planHash ?? confirmed,
+    planHash: globals.planHash,
+    confirmedHash: confirmed,
     lockTimeoutMs: globals.lockTimeoutMs,
     signal,
     onProgress: (path, doneBytes, totalBytes) =>

@@ -74,7 +74,8 @@ export const command = defineAgentCommand({
     const confirmed = await confirmPlan(context, engine, wish);
     if (confirmed === "refused") return ExitCode.decision;
     const { report, preview } = await changeLayout(app, engine, wish, {
-      expectedHash: globals.planHash ?? confirmed,
+      planHash: globals.planHash,
+      confirmedHash: confirmed,
       lockTimeoutMs: globals.lockTimeoutMs,
       signal,
       onProgress: (path, doneBytes, totalBytes) =>

@@ -18,7 +18,7 @@ export const explanations: Explanations = {
     causes: ["a program wrote there before the link was made", "the link was replaced by a copy"],
     remedy: [
       "see what it holds: `ls -la PATH`",
-      "`--adopt` moves its content into the link's target; nothing is overwritten",
+      "`links create --adopt` moves its content into the link's target; nothing is overwritten",
       "`--move-aside` renames it",
     ],
   },

@@ -173,15 +173,13 @@ function replaceReal(draft: Draft, link: DesiredLink, verdict: LinkVerdict): voi
   const { request } = draft;
   const found = request.actual.at(link.path) as FoundState;
   const { path } = link;
-  const adopts = request.adopt && found.type === "directory";
-  const movesAside = request.moveAside && (found.type === "directory" || found.type === "file");
-  if (!adopts && !movesAside) {
-    const way = link.role === "cache" ? "links create" : "setup";
-    const hint =
-      found.type === "directory"
-        ? `\`citadel-agent ${way} --adopt\` moves its content into ${link.targetPath}; \`--move-aside\` renames it`
-        : `\`citadel-agent ${way} --move-aside\` renames it`;
-    return leave(draft, link, verdict, "LINK_PLACE_TAKEN", hint, "decision");
+  const movable = found.type === "directory" || found.type === "file";
+  const obstacle = request.notAdoptable?.get(path);
+  const adopts = request.adopt && movable && obstacle === undefined;
+  if (!adopts && !(request.moveAside && movable)) {
+    const hint = placeTakenHint(link, movable, obstacle);
+    const reason = obstacle ?? verdict.reason;
+    return leave(draft, link, { ...verdict, reason }, "LINK_PLACE_TAKEN", hint, "decision");
   }
   if (!targetReady(draft, link, verdict)) return;
   const before: PathState = { type: found.type === "directory" ? "directory" : "file" };
@@ -197,6 +195,14 @@ function replaceReal(draft: Draft, link: DesiredLink, verdict: LinkVerdict): voi
     { op: "move_aside", path, why: verdict.reason, before, after: absent, to },
     { op: "create_link", path, why: "the link is missing", before: absent, after },
   );
+}
+
+function placeTakenHint(link: DesiredLink, movable: boolean, obstacle: string | undefined): string {
+  const { path, targetPath } = link;
+  if (!movable) return `look at it and remove it by hand: \`ls -ld ${path}\``;
+  const aside = "`citadel-agent links create --move-aside` renames it";
+  if (obstacle !== undefined) return `compare the two and keep one; or ${aside}`;
+  return `\`citadel-agent links create --adopt\` moves its content into ${targetPath}; ${aside}`;
 }
 
 /** Temporaries of transactions that are over. */

@@ -39,6 +39,8 @@ export interface PlanRequest {
   /** `strict`: a conflict stops everything. `mend`: what can be mended is, the rest is left for a person. */
   readonly manner: "strict" | "mend";
   readonly adopt: boolean;
+  /** Links whose place cannot be adopted although it was asked for, with the reason. */
+  readonly notAdoptable?: ReadonlyMap<string, string> | undefined;
   readonly moveAside: boolean;
   readonly force: boolean;
   readonly verifyTargets: boolean;

@@ -160,10 +160,26 @@ describe("setup", () => {
     mkdirSync(host.at("/opt/citadel/downloads"), { recursive: true });
     writeFileSync(host.at("/opt/citadel/downloads/weights.bin"), "w");
     mkdirSync(host.at("/home/agent0/.cache/huggingface/hub"), { recursive: true });
+    writeFileSync(host.at("/opt/citadel/staging"), "notes");
     expect((await host.run(["setup", "--yes", "--adopt"])).exitCode).toBe(0);
+    expect(readFileSync(host.at("/mnt/citadel-models/staging/staging"), "utf8")).toBe("notes");
     expect(readFileSync(host.at("/mnt/citadel-models/downloads/weights.bin"), "utf8")).toBe("w");
     expect(existsSync(host.at("/mnt/citadel-models/cache/hub"))).toBe(true);
     expect((await host.run(["links", "verify"])).exitCode).toBe(0);
+  });
+
+  test("a cache that cannot be adopted never stops the rest either: exit 4, nothing of it touched", async () => {
+    using host = createLayoutRoot();
+    mkdirSync(host.at("/home/agent0/.cache/torch"), { recursive: true });
+    mkdirSync(host.at("/mnt/citadel-models/cache/torch"), { recursive: true });
+    writeFileSync(host.at("/home/agent0/.cache/torch/hub"), "mine");
+    writeFileSync(host.at("/mnt/citadel-models/cache/torch/hub"), "other");
+    const { exitCode, stdout } = await host.run(["setup", "--yes", "--adopt"]);
+    expect(exitCode).toBe(4);
+    expect(stdout).toContain("different content");
+    expect(readFileSync(host.at("/home/agent0/.cache/torch/hub"), "utf8")).toBe("mine");
+    expect(readFileSync(host.at("/mnt/citadel-models/cache/torch/hub"), "utf8")).toBe("other");
+    expect(lstatSync(host.at("/opt/citadel/models")).isSymbolicLink()).toBe(true);
   });
 
   test("a missing owner is a warning and its cache links are skipped, with the reason", async () => {

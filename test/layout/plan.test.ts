@@ -144,11 +144,21 @@ describe("planLayout", () => {
     ]);
   });
 
-  test("moves a file aside but never adopts it", () => {
+  test("adopts a file or moves it aside", () => {
     const world = ready();
     world.set("/opt/citadel/staging", file("notes"));
-    expect(planOn(world, { adopt: true }).plan.conflicts).toHaveLength(1);
+    expect(planOn(world).plan.conflicts).toHaveLength(1);
+    expect(steps(world, { adopt: true })).toEqual(["adopt /opt/citadel/staging"]);
     expect(steps(world, { moveAside: true })).toHaveLength(2);
+  });
+
+  test("leaves what cannot be adopted for a person, with the reason", () => {
+    const world = ready();
+    world.set("/home/agent0/.cache/torch", directory());
+    const notAdoptable = new Map([["/home/agent0/.cache/torch", "two differ"]]);
+    const { plan, remainders } = planOn(world, { adopt: true, notAdoptable });
+    expect(plan.operations).toEqual([]);
+    expect(remainders).toMatchObject([{ because: "cache", reason: "two differ" }]);
   });
 
   test("lets a conflict of a cache link alone never stop the rest", () => {
