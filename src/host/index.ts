@@ -1,5 +1,6 @@
 // The host's storage: devices, fstab, schedulers, trim, and the ten checks.
 export * from "./block-devices.ts";
+export * from "./describe.ts";
 export * from "./disk.ts";
 export * from "./discover.ts";
 export * from "./fstab.ts";

@@ -14,10 +14,40 @@ export const tuneItems = list(
   }),
 );
 
+const storages = list(
+  object({
+    role: text,
+    path: text,
+    mountpoint: nullable(text),
+    mounted: bool,
+    source: nullable(text),
+    fstype: nullable(text),
+    uuid: nullable(text),
+    options: nullable(text),
+    devices: list(object({ name: text, kind: text })),
+    disks: list(
+      object({
+        path: text,
+        model: nullable(text),
+        serial: nullable(text),
+        transport: text,
+        rotational: nullable(bool),
+        scheduler: nullable(text),
+        schedulers: list(text),
+        read_ahead_bytes: nullable(count),
+        discard: nullable(bool),
+        bytes: nullable(count),
+      }),
+    ),
+    reason: nullable(text),
+  }),
+);
+
 const itemNames = list(object({ item: text, subject: text, why: text }));
 
 export const tuneMembers = {
   profile: oneOf("safe", "planb-02"),
+  storages,
   items: tuneItems,
   risks: list(text),
   proposals: list(text),

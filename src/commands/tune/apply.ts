@@ -30,7 +30,7 @@ export const command = defineAgentCommand({
     if (globals.dryRun) return showPlan(context, view, hash);
     if (!view.facts.privileged) return refuse(context, view, hash);
     using engine = openHostEngine(app);
-    const confirmed = await confirm(context, view.tune, hash);
+    const confirmed = await confirm(context, view, hash);
     if (confirmed === "refused") return ExitCode.decision;
     const change = await changeTuning(app, engine, {
       ...request,
@@ -39,7 +39,7 @@ export const command = defineAgentCommand({
       lockTimeoutMs: globals.lockTimeoutMs,
     });
     for (const line of change.unproved) out.note(line);
-    return report(context, change);
+    return report(context, change, view);
   },
 });
 
@@ -48,22 +48,22 @@ type Context = Pick<CommandContext, "globals" | "out">;
 const commandText = (tune: TunePlan, remountNow: boolean) =>
   `tune apply --profile ${tune.profile}${remountNow ? " --remount-now" : ""}`;
 
-function showPlan({ out }: Context, { tune }: TuneView, hash: string): ExitCode {
+function showPlan({ out }: Context, { tune, facts }: TuneView, hash: string): ExitCode {
   out.result(
     "tune-plan",
-    { ...tuneFields(tune), ...stepFields(tune.plan, hash) },
-    () => `${formatTunePlan(tune, out.style)}\n\nplan ${hash}: nothing was changed`,
+    { ...tuneFields(tune, facts), ...stepFields(tune.plan, hash) },
+    () => `${formatTunePlan(tune, facts, out.style)}\n\nplan ${hash}: nothing was changed`,
   );
   return ExitCode.success;
 }
 
 /** Without root the plan is shown and nothing is touched: every item says that it needs root. */
-function refuse({ out }: Context, { tune }: TuneView, hash: string): ExitCode {
+function refuse({ out }: Context, { tune, facts }: TuneView, hash: string): ExitCode {
   const { message, hint } = needsRoot("tune apply");
   out.result(
     "tune-plan",
-    { ...tuneFields(tune), ...stepFields(tune.plan, hash, () => false) },
-    () => formatTunePlan(tune, out.style),
+    { ...tuneFields(tune, facts), ...stepFields(tune.plan, hash, () => false) },
+    () => formatTunePlan(tune, facts, out.style),
   );
   out.warn(`${message}; ${hint ?? ""}`);
   return ExitCode.partial;
@@ -72,12 +72,12 @@ function refuse({ out }: Context, { tune }: TuneView, hash: string): ExitCode {
 /** @returns the hash that was said yes to; undefined where nothing has to be asked; `refused` for a no */
 async function confirm(
   { globals, out }: Context,
-  tune: TunePlan,
+  { tune, facts }: TuneView,
   hash: string,
 ): Promise<string | undefined> {
   const { operations, conflicts } = tune.plan;
   if (operations.length === 0 || conflicts.length > 0) return undefined;
-  out.line(formatTunePlan(tune, out.style));
+  out.line(formatTunePlan(tune, facts, out.style));
   const risks = tune.risks.length === 0 ? "" : ` Risks: ${tune.risks.join("; ")}.`;
   const yes = await out.confirm(`Apply profile ${tune.profile}?${risks}`);
   if (!yes) {
@@ -87,16 +87,20 @@ async function confirm(
   return globals.yes ? undefined : hash;
 }
 
-function report({ out }: Context, { report: done, tune }: TuneChange): ExitCode {
+function report(
+  { out }: Context,
+  { report: done, tune }: TuneChange,
+  { facts }: TuneView,
+): ExitCode {
   const isDone = (at: number) => done.steps[at]?.done ?? false;
   const fields = {
-    ...tuneFields(tune),
+    ...tuneFields(tune, facts),
     ...stepFields(done.plan, done.planHash, isDone),
     transaction: done.transaction,
     generation: done.generation,
   };
   out.result("tune-plan", fields, () => {
-    const shown = done.outcome === "applied" ? "" : formatTunePlan(tune, out.style);
+    const shown = done.outcome === "applied" ? "" : formatTunePlan(tune, facts, out.style);
     return [shown, formatLeft(tune, out.style), lastLine(done, out.style.paint)]
       .filter((block) => block !== "")
       .join("\n");

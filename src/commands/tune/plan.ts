@@ -17,13 +17,13 @@ export const command = defineAgentCommand({
     "citadel-agent --root /host tune plan",
   ],
   async run({ app, args, out, signal }) {
-    const { tune } = await viewTuning(app, { remountNow: args.remountNow, signal });
+    const { tune, facts } = await viewTuning(app, { remountNow: args.remountNow, signal });
     const hash = planHash(tune.plan);
-    const fields = { ...tuneFields(tune), ...stepFields(tune.plan, hash) };
+    const fields = { ...tuneFields(tune, facts), ...stepFields(tune.plan, hash) };
     out.result("tune-plan", fields, () => {
       const count = tune.plan.operations.length;
       const end = count === 0 ? "nothing to change" : `${countSteps(count)}; nothing was changed`;
-      return `${formatTunePlan(tune, out.style)}\n\nplan ${hash}: ${end}`;
+      return `${formatTunePlan(tune, facts, out.style)}\n\nplan ${hash}: ${end}`;
     });
     return ExitCode.success;
   },

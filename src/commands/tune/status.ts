@@ -13,13 +13,13 @@ export const command = defineAgentCommand({
   args: { profile: tuneArgs.profile },
   examples: ["citadel-agent tune status", "citadel-agent tune status --json"],
   async run({ app, out, signal }) {
-    const { tune } = await viewTuning(app, { signal });
+    const { tune, facts } = await viewTuning(app, { signal });
     using engine = openHostEngine(app);
     const { applied } = tuneHistory(engine);
     const [last] = applied;
     const open = tune.items.filter(({ state }) => state !== "ok" && state !== "not_applicable");
     const fields = {
-      ...tuneFields(tune),
+      ...tuneFields(tune, facts),
       tuned: open.length === 0,
       generation: last?.id ?? null,
       applied_at: last?.time ?? null,

@@ -1,6 +1,8 @@
 // How the tuning is shown: the table of what is, what will be and why, then what a person has to know.
 
-import type { TuneItem, TunePlan } from "../../host/index.ts";
+import { formatBytes } from "../../core/index.ts";
+import { describeStorages } from "../../host/index.ts";
+import type { HostFacts, TuneItem, TunePlan } from "../../host/index.ts";
 import { printable, type Style, type Tone } from "../../output/index.ts";
 import type { Conflict, Operation, Plan } from "../../transaction/index.ts";
 
@@ -30,9 +32,10 @@ export function formatItems(items: readonly TuneItem[], style: Style): string {
 }
 
 /** The whole plan for a person. */
-export function formatTunePlan(tune: TunePlan, style: Style): string {
+export function formatTunePlan(tune: TunePlan, facts: HostFacts, style: Style): string {
   const blocks = [
     `profile ${style.paint("strong", tune.profile)}`,
+    formatStorages(facts, style),
     formatItems(tune.items, style),
     section("risks", tune.risks, "critical", style),
     section("not done by itself, consider", tune.proposals, "warning", style),
@@ -42,6 +45,40 @@ export function formatTunePlan(tune: TunePlan, style: Style): string {
     formatConflicts(tune.plan.conflicts, style),
   ];
   return blocks.filter((block) => block !== "").join("\n\n");
+}
+
+/** Which devices hold each storage: one line per storage, one per disk below it. */
+export function formatStorages(facts: HostFacts, style: Style): string {
+  const lines = describeStorages(facts).flatMap((storage) => {
+    const { role, path, mounted, mountpoint, source, fstype, devices, disks, reason } = storage;
+    const place = mounted
+      ? `${mountpoint ?? path}  ${source ?? ""} (${fstype ?? ""})  ${devices.map(({ name, kind }) => `${name} (${kind})`).join(" > ")}`
+      : `${mountpoint ?? path}  not mounted${reason === null ? "" : `: ${reason}`}`;
+    const head = `${style.paint("strong", role.padEnd(6))}  ${printable(place.trimEnd())}`;
+    const shown = disks.map((disk) => `        ${printable(diskText(disk))}`);
+    const why =
+      mounted && disks.length === 0 && reason !== null ? [`        ${printable(reason)}`] : [];
+    return [head, ...shown.map((line) => style.paint("dim", line)), ...why];
+  });
+  return lines.join("\n");
+}
+
+function diskText(disk: ReturnType<typeof describeStorages>[number]["disks"][number]): string {
+  const yesNo = (value: boolean | null, yes: string, no: string) =>
+    value === null ? "" : value ? yes : no;
+  const readAhead = disk.read_ahead_bytes;
+  return [
+    disk.path,
+    disk.model ?? "",
+    disk.bytes === null ? "" : formatBytes(disk.bytes),
+    disk.serial === null ? "" : `serial ${disk.serial}`,
+    yesNo(disk.rotational, "rotational", "not rotational"),
+    disk.scheduler === null ? "" : `scheduler ${disk.scheduler} of ${disk.schedulers.join(" ")}`,
+    readAhead === null ? "" : `read-ahead ${formatBytes(readAhead)}`,
+    yesNo(disk.discard, "discard", "no discard"),
+  ]
+    .filter((text) => text !== "")
+    .join(", ");
 }
 
 /** Steps as they will run; the halves of a reload that only matter for an undo are left out. */
@@ -93,9 +130,10 @@ export function formatLeft(tune: TunePlan, style: Style): string {
 }
 
 /** Members that every document about a tuning plan has. */
-export function tuneFields(tune: TunePlan): Record<string, unknown> {
+export function tuneFields(tune: TunePlan, facts: HostFacts): Record<string, unknown> {
   return {
     profile: tune.profile,
+    storages: describeStorages(facts),
     items: tune.items,
     risks: tune.risks,
     proposals: tune.proposals,
