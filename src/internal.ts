@@ -10,6 +10,7 @@ type Loader = () => Promise<{ readonly run: InternalCommand }>;
 /** One line per child: `name: () => import("./layout/survey-child.ts"),`; the module exports `run`. */
 const internalCommands: Readonly<Record<string, Loader>> = {
   "monitor-backups": () => import("./app/backups-child.ts"),
+  "monitor-models": () => import("./app/models-child.ts"),
   "monitor-latency": () => import("./monitor/latency-child.ts"),
   perf: () => import("./monitor/perf/child.ts"),
   survey: () => import("./system/survey/child.ts"),

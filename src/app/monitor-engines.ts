@@ -2,8 +2,16 @@
 // one line here.
 
 import { nextRun, nextTime, type ScheduleEntry } from "../backup/schedule.ts";
+import { joinPath } from "../core/index.ts";
 import { verifyLinks } from "../layout/index.ts";
-import type { BackupsData, LinksData, StorageRoot } from "../monitor/data.ts";
+import type { ModelReport } from "../models/verify-quick.ts";
+import type {
+  BackupsData,
+  LinksData,
+  ModelsData,
+  ModelStateData,
+  StorageRoot,
+} from "../monitor/data.ts";
 import type { Memory } from "../monitor/memory.ts";
 import { mountOf, readMounts, runProcess, selfCommand } from "../system/index.ts";
 import type { App } from "./app.ts";
@@ -63,7 +71,58 @@ function recordedRoots(app: App): readonly Recorded[] {
 export function monitorEngines(app: App, memory: Memory): MonitorEngines {
   return {
     links: (signal) => lookAtLinks(app, signal),
+    models: (signal) => lookAtModels(app, signal),
     backups: (signal) => lookAtBackups(app, memory, signal),
+  };
+}
+
+const modelsTimeoutMs = 30_000;
+
+/** Every model directory of the settings, by a child; those it did not get to are unknown. */
+async function lookAtModels(app: App, signal: AbortSignal): Promise<ModelsData | null> {
+  const { hostPaths } = app.system;
+  const { models, paths } = app.settings;
+  const root = hostPaths.real(paths.models_root);
+  if (!isMounted(app, root)) return null;
+  const active = hostPaths.real(paths.models_active);
+  const directories = Object.entries(models.model_directories).map(([key, name]) => ({
+    key,
+    path: joinPath(active, name),
+  }));
+  if (directories.length === 0) return { models: [] };
+  const run = await runProcess(
+    [...selfCommand(), "__child", "monitor-models", ...directories.map(({ path }) => path)],
+    { timeoutMs: modelsTimeoutMs, signal },
+  );
+  const lines = run.stdout.split("\n").slice(0, -1);
+  return {
+    models: directories.map(({ key, path }, at) => {
+      const line = lines[at];
+      return toModelState(
+        key,
+        path,
+        line === undefined ? undefined : (JSON.parse(line) as ModelReport),
+      );
+    }),
+  };
+}
+
+function toModelState(key: string, path: string, report: ModelReport | undefined): ModelStateData {
+  if (report === undefined)
+    return {
+      key,
+      path,
+      state: "unknown",
+      sizeBytes: null,
+      problems: ["nobody could look in time"],
+    };
+  const { state, bytes, problems } = report;
+  return {
+    key,
+    path,
+    state: state === "ok" ? "whole" : state,
+    sizeBytes: state === "missing" || state === "unknown" ? null : bytes,
+    problems,
   };
 }
 

@@ -146,3 +146,24 @@ test("alerts: list, ack and silence tell what they know", async () => {
     error: { code: "SILENCE_UNKNOWN" },
   });
 });
+
+test("a model whose shard was cut off is damaged, an empty directory is not", async () => {
+  const directory = `${models()}/active/Phi-3-mini-128k-instruct`;
+  mkdirSync(directory, { recursive: true });
+  const header = JSON.stringify({ a: { dtype: "U8", shape: [100], data_offsets: [0, 100] } });
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  const whole = Buffer.concat([length, Buffer.from(header), Buffer.alloc(100)]);
+  const found = async () => {
+    const { document } = await health();
+    const model = document.models.find(({ path }) => path === directory);
+    const names = document.findings.map(({ name }) => name);
+    return { state: model?.state, damaged: names.includes("MODEL_DAMAGED") };
+  };
+  expect(await found()).toEqual({ state: "empty", damaged: false });
+  writeFileSync(`${directory}/model.safetensors`, whole);
+  expect(await found()).toEqual({ state: "whole", damaged: false });
+  writeFileSync(`${directory}/model.safetensors`, whole.subarray(0, -1));
+  expect(await found()).toEqual({ state: "damaged", damaged: true });
+  rmSync(`${directory}/model.safetensors`);
+});

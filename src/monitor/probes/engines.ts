@@ -62,7 +62,9 @@ export function createModelsProbe(options: EngineProbeOptions<ModelsData>): Prob
     const unknown = data.models.filter((model) => model.state === "unknown");
     return {
       state: unknown.length > 0 ? "unknown" : "ok",
-      ...(unknown.length === 0 ? {} : { note: unknown.map((model) => model.key).join(", ") }),
+      ...(unknown.length === 0
+        ? {}
+        : { note: unknown.map(({ key, problems }) => `${key}: ${problems[0] ?? "?"}`).join("; ") }),
       data,
       values: data.models.flatMap(({ key, state, sizeBytes }): Value[] => [
         { series: "model_damaged", labels: { model: key }, value: state === "damaged" ? 1 : 0 },
