@@ -1,0 +1,135 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { absolutePath, CitadelError, joinPath, type AbsolutePath } from "../../src/core/index.ts";
+import { DirectoryTree } from "../../src/system/directory-tree.ts";
+
+let base: AbsolutePath;
+let tree: DirectoryTree;
+beforeEach(() => {
+  base = absolutePath(fs.realpathSync(fs.mkdtempSync(`${tmpdir()}/citadel-tree-`)));
+  fs.mkdirSync(`${base}/a/b`, { recursive: true });
+  tree = new DirectoryTree(base, 4);
+});
+afterEach(() => {
+  tree[Symbol.dispose]();
+  fs.rmSync(base, { recursive: true, force: true });
+});
+
+const at = (...parts: string[]) => joinPath(base, ...parts);
+
+function caught(call: () => unknown): CitadelError {
+  try {
+    call();
+  } catch (thrown) {
+    expect(thrown).toBeInstanceOf(CitadelError);
+    return thrown as CitadelError;
+  }
+  throw new Error("nothing was thrown");
+}
+
+describe("DirectoryTree", () => {
+  test("names the part of a path that is a symbolic link", () => {
+    fs.symlinkSync("a", at("link"));
+    const error = caught(() => tree.open(at("link/b")));
+    expect([error.code, error.path]).toEqual(["SYMLINK_IN_PATH", at("link")]);
+    fs.symlinkSync("b", at("a/last"));
+    expect(caught(() => tree.open(at("a/last"))).path).toBe(at("a/last"));
+  });
+
+  test("tells a file and nothing from a link", () => {
+    fs.writeFileSync(at("file"), "");
+    expect(caught(() => tree.open(at("file/x"))).code).toBe("NOT_A_DIRECTORY");
+    expect(caught(() => tree.open(at("none/x"))).code).toBe("NOT_FOUND");
+    expect(tree.tryOpen(at("none"))).toBeUndefined();
+    expect(tree.tryOpen(at("file"))).toBeUndefined();
+  });
+
+  test("refuses what does not lie below the base", () => {
+    expect(caught(() => tree.open(absolutePath("/etc"))).code).toBe("PATH_OUTSIDE_ROOT");
+    expect(caught(() => tree.open(`${base}2` as AbsolutePath)).code).toBe("PATH_OUTSIDE_ROOT");
+  });
+
+  test("keeps a bounded number of descriptors and flushes what it closes", () => {
+    const count = () => fs.readdirSync("/proc/self/fd").length;
+    const before = count();
+    for (let n = 0; n < 20; n += 1) {
+      fs.mkdirSync(at(`d${n}`));
+      tree.open(at(`d${n}`)).symlink("/x", "link");
+    }
+    expect(count() - before).toBeLessThanOrEqual(4);
+    expect(fs.readlinkSync(at("d0/link"))).toBe("/x");
+  });
+
+  test("a handle goes on to mean the directory it was opened on", () => {
+    const handle = tree.open(at("a"));
+    fs.renameSync(at("a"), at("moved"));
+    fs.mkdirSync(at("victim"));
+    fs.symlinkSync("victim", at("a"));
+    handle.symlink("/x", "link");
+    expect(fs.readdirSync(at("victim"))).toEqual([]);
+    expect(fs.readlinkSync(at("moved/link"))).toBe("/x");
+  });
+});
+
+describe("DirectoryHandle", () => {
+  test("makes directories and files with exactly the mode asked for, whatever the umask", () => {
+    const former = process.umask(0o077);
+    try {
+      tree.open(base).mkdir("dir", { mode: 0o2775 });
+      tree.open(base).createFile("file", "x", { mode: 0o666 });
+    } finally {
+      process.umask(former);
+    }
+    expect(fs.statSync(at("dir")).mode & 0o7777).toBe(0o2775);
+    expect(fs.statSync(at("file")).mode & 0o7777).toBe(0o666);
+  });
+
+  test("never writes through a link and never over a file", () => {
+    fs.symlinkSync(at("victim"), at("link"));
+    const create = (name: string) => tree.open(base).createFile(name, "x", { mode: 0o644 });
+    expect(caught(() => create("link")).code).toBe("ALREADY_EXISTS");
+    fs.writeFileSync(at("file"), "old");
+    expect(caught(() => create("file")).code).toBe("ALREADY_EXISTS");
+    expect(fs.existsSync(at("victim"))).toBe(false);
+  });
+
+  test("does not change the mode of what a link names, nor of a file with two names", () => {
+    fs.writeFileSync(at("file"), "", { mode: 0o600 });
+    fs.symlinkSync("file", at("link"));
+    expect(caught(() => tree.open(base).change("link", { mode: 0o777 })).code).toBe("HOST_CHANGED");
+    fs.linkSync(at("file"), at("second"));
+    expect(caught(() => tree.open(base).change("file", { mode: 0o777 })).code).toBe("HARD_LINKED");
+    expect(fs.statSync(at("file")).mode & 0o777).toBe(0o600);
+  });
+
+  test.each(["exchange", "no-replace"] as const)("%s leaves both entries whole", (how) => {
+    fs.symlinkSync("/x", at("link"));
+    const handle = tree.open(base);
+    if (how === "no-replace") {
+      expect(caught(() => handle.renameNoReplace("a", "link")).code).toBe("ALREADY_EXISTS");
+      expect(fs.readlinkSync(at("link"))).toBe("/x");
+      handle.renameNoReplace("a", "free");
+      expect(fs.existsSync(at("free/b"))).toBe(true);
+    } else if (handle.exchange("a", "link")) {
+      expect(fs.readlinkSync(at("a"))).toBe("/x");
+      expect(fs.existsSync(at("link/b"))).toBe(true);
+    } else console.log("skipped: no renameat2 here");
+  });
+
+  test("works on names that are not UTF-8, and refuses a link target that is not", () => {
+    const name = Buffer.from([0x66, 0xff, 0xfe]);
+    const handle = tree.open(base);
+    handle.symlink("/x", name);
+    expect(handle.lstat(name)?.type).toBe("link");
+    expect(handle.list().some((entry) => entry.equals(name))).toBe(true);
+    handle.symlink(Buffer.from([0x2f, 0xff]), "odd");
+    expect(caught(() => handle.readlink("odd")).code).toBe("NAME_NOT_UTF8");
+  });
+
+  test("names call and path when the system says no", () => {
+    const error = caught(() => tree.open(base).rmdir("a"));
+    expect([error.code, error.operation, error.path]).toEqual(["NOT_EMPTY", "rmdir", at("a")]);
+    expect(error.message).toContain(`rmdir failed on ${at("a")}`);
+  });
+});
