@@ -1,17 +1,27 @@
 // The full crash campaign: a kill before every changing system call and each of four errors at each of them, over
 // every scenario. Prints how many ran; exits 1 if anything was neither old nor new. Needs strace.
 // Usage: bun scripts/crash-campaign.ts [--scenario NAME] [--limit N] [--errno EIO,ENOSPC] [--verbose]
+//        bun scripts/crash-campaign.ts --binary dist/citadel-agent [--job "links create --force"] [--limit N]
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { allErrnos, buildDriver, runCampaign } from "../test/support/campaign.ts";
+import {
+  allErrnos,
+  buildDriver,
+  runCampaign,
+  type CampaignReport,
+} from "../test/support/campaign.ts";
+import { cliJobs, runCliCampaign } from "../test/support/cli-campaign.ts";
 import { straceAvailable } from "../test/support/crash.ts";
 import { scenarios, type ScenarioName } from "../test/support/scenarios.ts";
 
 const { values } = parseArgs({
   options: {
     scenario: { type: "string" },
+    binary: { type: "string" },
+    job: { type: "string" },
     limit: { type: "string" },
     errno: { type: "string" },
     verbose: { type: "boolean", default: false },
@@ -22,34 +32,47 @@ if (!straceAvailable) {
   process.exit(1);
 }
 
-const all = Object.keys(scenarios) as ScenarioName[];
-const work = mkdtempSync(`${tmpdir()}/citadel-campaign-`);
-process.on("exit", () => rmSync(work, { recursive: true, force: true }));
-const driver = await buildDriver(work);
 const errnos = values.errno === undefined ? allErrnos : values.errno.split(",").filter(Boolean);
-let failed = 0;
-let kills = 0;
-let errors = 0;
-for (const scenario of all.filter((name) => (values.scenario ?? name) === name)) {
-  for (const freshJournal of [false, true]) {
-    const started = performance.now();
-    const report = await runCampaign({
-      scenario,
-      errnos: freshJournal ? [] : errnos,
-      freshJournal,
-      driver,
-      limit: values.limit === undefined ? undefined : Number(values.limit),
-      onProgress: values.verbose ? (text) => console.log(text) : undefined,
-    });
-    const seconds = ((performance.now() - started) / 1000).toFixed(0);
-    console.log(
-      `${scenario}${freshJournal ? ", first journal" : ""}: ${report.calls} changing calls, ${report.kills} kill points, ${report.errors} injected errors, ${report.missed} missed, ${report.failures.length} failures, ${seconds} s`,
-    );
-    for (const failure of report.failures) console.log(`  ${failure.slice(0, 600)}`);
-    failed += report.failures.length;
-    kills += report.kills;
-    errors += report.errors;
+const limit = values.limit === undefined ? undefined : Number(values.limit);
+const onProgress = values.verbose ? (text: string) => console.log(text) : undefined;
+const totals = { kills: 0, errors: 0, failures: 0 };
+
+async function report(name: string, run: () => CampaignReport | Promise<CampaignReport>) {
+  const started = performance.now();
+  const { calls, kills, errors, missed, failures } = await run();
+  const seconds = ((performance.now() - started) / 1000).toFixed(0);
+  console.log(
+    `${name}: ${calls} changing calls, ${kills} kill points, ${errors} injected errors, ${missed} missed, ${failures.length} failures, ${seconds} s`,
+  );
+  for (const failure of failures) console.log(`  ${failure.slice(0, 900)}`);
+  totals.kills += kills;
+  totals.errors += errors;
+  totals.failures += failures.length;
+}
+
+async function overEngine(): Promise<void> {
+  const work = mkdtempSync(`${tmpdir()}/citadel-campaign-`);
+  process.on("exit", () => rmSync(work, { recursive: true, force: true }));
+  const driver = await buildDriver(work);
+  const all = Object.keys(scenarios) as ScenarioName[];
+  for (const scenario of all.filter((name) => (values.scenario ?? name) === name)) {
+    const options = { scenario, driver, limit, onProgress };
+    await report(scenario, () => runCampaign({ ...options, errnos }));
+    const first = { ...options, errnos: [], freshJournal: true };
+    await report(`${scenario}, first journal`, () => runCampaign(first));
   }
 }
-console.log(`${kills} kill points, ${errors} injected errors, ${failed} failures`);
-process.exit(failed === 0 ? 0 : 1);
+
+async function overBinary(binary: string): Promise<void> {
+  const program = [resolve(binary)];
+  for (const [name, job] of Object.entries(cliJobs)) {
+    if ((values.job ?? name) !== name) continue;
+    await report(name, () => runCliCampaign({ program, job, limit, errnos, onProgress }));
+  }
+}
+
+await (values.binary === undefined ? overEngine() : overBinary(values.binary));
+console.log(
+  `${totals.kills} kill points, ${totals.errors} injected errors, ${totals.failures} failures`,
+);
+process.exit(totals.failures === 0 ? 0 : 1);

@@ -48,7 +48,7 @@ export async function buildDriver(directory: string): Promise<string[]> {
   return [process.execPath, await bundleProgram(entry, directory)];
 }
 
-const exitCodesOf: Readonly<Record<string, readonly number[]>> = {
+export const exitCodesOf: Readonly<Record<string, readonly number[]>> = {
   EIO: [1],
   EACCES: [1],
   ENOSPC: [7],
