@@ -54,4 +54,17 @@ export const historyMigrations: readonly ((database: SqliteDatabase) => void)[] 
       json TEXT NOT NULL
     ) STRICT, WITHOUT ROWID`);
   },
+  // The outbox (outbox.ts): what waits to be sent, in order of id.
+  (database) => {
+    database.run(`CREATE TABLE outbox (
+      id INTEGER PRIMARY KEY AUTOINCREMENT,
+      sink TEXT NOT NULL,
+      kind TEXT NOT NULL,
+      fingerprint TEXT NOT NULL,
+      at_ms INTEGER NOT NULL,
+      collapsed INTEGER NOT NULL DEFAULT 0,
+      body TEXT NOT NULL
+    ) STRICT`);
+    database.run("CREATE INDEX outbox_order ON outbox (sink, id)");
+  },
 ];
