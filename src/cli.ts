@@ -31,6 +31,12 @@ export const commandMap: CommandMap = {
   rollback: lazy("go back to an earlier generation", () => import("./commands/rollback.ts")),
   // monitor
   status: lazy("one screen of what is known now", () => import("./commands/status.ts")),
+  monitor: group(
+    "watch this host, repair its links",
+    { stop: lazy("stop the running monitor", () => import("./commands/monitor/stop.ts")) },
+    lazy("the daemon", () => import("./commands/monitor.ts")),
+  ),
+  metrics: lazy("the metrics as text", () => import("./commands/metrics.ts")),
   health: lazy("one look at everything", () => import("./commands/health.ts")),
   perf: lazy("measure the storage under a path", () => import("./commands/perf.ts")),
   alerts: group("what fires and what did", {

@@ -25,8 +25,9 @@ export async function openApp(
 ): Promise<OpenedApp> {
   const { loadSettings } = await import("../settings/index.ts"); // schemas are the slowest part of a start
   const { config, envFile } = globals;
-  const { settings, warnings } = loadSettings({ system, flags: { config, envFile, overrides } });
-  return { app: { system, settings }, warnings };
+  const flags = { config, envFile, overrides };
+  const { settings, origins, warnings } = loadSettings({ system, flags });
+  return { app: { system, settings, origins }, warnings };
 }
 
 /** The App of a command that is declared to work without settings. */

@@ -11,6 +11,7 @@ const areas: Readonly<Record<string, () => Promise<{ readonly explanations: Expl
   cli: () => import("./cli.ts"),
   core: () => import("./core.ts"),
   incident: () => import("./incident.ts"),
+  monitor_daemon: () => import("./monitor-daemon.ts"),
   layout: () => import("./layout.ts"),
   host: () => import("./host.ts"),
   models: () => import("./models.ts"),

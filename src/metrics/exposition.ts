@@ -30,7 +30,10 @@ export function formatMetrics(
     const isOpenCounter = format === "openmetrics" && family.type === "counter";
     const name = isOpenCounter ? family.name.replace(/_total$/, "") : family.name;
     const unit = format === "openmetrics" ? unitOf(name) : undefined;
-    lines.push(`# HELP ${name} ${escapeHelp(family.help, format)}`, `# TYPE ${name} ${family.type}`);
+    lines.push(
+      `# HELP ${name} ${escapeHelp(family.help, format)}`,
+      `# TYPE ${name} ${family.type}`,
+    );
     if (unit !== undefined) lines.push(`# UNIT ${name} ${unit}`);
     for (const { labels, value, suffix } of family.samples) {
       lines.push(`${family.name}${suffix ?? ""}${formatLabels(labels)} ${formatNumber(value)}`);

@@ -26,7 +26,10 @@ const maxSeries = 1000;
 /** Creates an empty registry. A name asked for again gives the same metric. */
 export function createRegistry(): Registry {
   const metrics = new Map<string, { use: Counter & Histogram; read: () => MetricFamily }>();
-  const define = (name: string, make: () => { use: Counter & Histogram; read: () => MetricFamily }) => {
+  const define = (
+    name: string,
+    make: () => { use: Counter & Histogram; read: () => MetricFamily },
+  ) => {
     let metric = metrics.get(name);
     if (metric === undefined) metrics.set(name, (metric = make()));
     return metric.use;

@@ -1,180 +1,160 @@
-// The alerts of the running daemon: moves them by each evaluation and commits them together with the messages that
-// tell of it. Where the database cannot be written the alerts live on in memory, and what happened meanwhile is
-// written when it can: monitoring never waits for its own history.
+// The alerts of the running daemon and the messages about them: evaluations (alerting.ts) and the outbox in one
+// commit. What happened while the database could not be written waits in memory and is written when it can; a
+// database that was begun anew has lost what waited, so every firing alert is told again.
 
 import type { OpenDatabase } from "../system/database.ts";
-import {
-  advanceAlerts,
-  silenceOf,
-  type Acceptance,
-  type Alert,
-  type AlertTransition,
-  type Evaluation,
-  type Silence,
-} from "./alert.ts";
-import type { AlertStore } from "./alert-store.ts";
+import { silenceOf, type Alert, type AlertTransition, type Silence } from "./alert.ts";
+import { createBacklog, type Backlog } from "./backlog.ts";
+import { createAlerting, type AlertingResult } from "./alerting.ts";
+import type { Queue } from "./delivery.ts";
 import type { History } from "./history.ts";
 import { createOutbox, isSent, type Outbox } from "./outbox.ts";
+import type { AnyRule, Thresholds } from "./rule.ts";
+import type { Sample } from "./sample.ts";
 
 export interface AlertKeeper {
   /** Pending and firing. */
   readonly active: readonly Alert[];
   /** Firing ones that no silence covers. */
   audible(nowMs: number): Alert[];
-  readonly acceptances: ReadonlyMap<string, Acceptance>;
-  /** Moves the alerts by one evaluation. @returns what changed */
-  advance(evaluation: Evaluation, nowMs: number): readonly AlertTransition[];
-  /** Resolved not longer ago than this. */
+  /** Resolved since then, the newest of each cause. */
   resolvedSince(sinceMs: number): Alert[];
-  /** Runs `use` on the outbox in a transaction; undefined when the database cannot be used. */
-  outbox<T>(what: string, use: (outbox: Outbox) => T): T | undefined;
-  /** Queues that wait in memory because the database could not be written. */
-  readonly backlog: number;
+  evaluate<S extends Sample>(samples: readonly S[], nowMs: number): AlertingResult<S>;
+  /** What waits for the sinks: in the database, and in memory while that cannot be written. */
+  readonly queue: Queue;
+  /** Adds a status for a sink. */
+  addStatus(sink: string, body: string, atMs: number): void;
+  /** Messages that wait, by sink. */
+  waiting(): Readonly<Record<string, number>>;
+  /** Tells this database from a later one. */
+  readonly identity: string;
+  /** What waits in memory because the database could not be written. */
+  readonly backlog: Backlog;
 }
 
 export interface AlertKeeperOptions {
   readonly history: History;
+  readonly rules: readonly AnyRule[];
+  readonly thresholds: Thresholds;
   /** Sinks that get every transition: the queues of the outbox. */
   readonly sinks: readonly string[];
-  /** Alerts of before, where the database may not know them (a reload while it is damaged). */
-  readonly initial?: readonly Alert[] | undefined;
+  /** What the keeper before a reload knew and could not write. */
+  readonly before?: Pick<AlertKeeper, "active" | "backlog" | "identity"> | undefined;
 }
 
-/** Transitions kept in memory while the database cannot be written. */
-const maxBacklog = 10_000;
 const maxResolved = 1000;
 
-/** Opens the keeper: what the database knows, or what is given. */
-export function openAlertKeeper({ history, sinks, initial }: AlertKeeperOptions): AlertKeeper {
-  let active: readonly Alert[] = initial ?? history.alerts((store) => store.active()) ?? [];
-  let acceptances: ReadonlyMap<string, Acceptance> = new Map();
+/** Opens the keeper: what the database knows, and what is given. */
+export function openAlertKeeper(options: AlertKeeperOptions): AlertKeeper {
+  const { history, sinks, before } = options;
+  const backlog = before?.backlog ?? createBacklog();
+  let resolved: readonly Alert[] = [];
   let silences: readonly Silence[] = [];
-  let backlog: AlertTransition[] = [];
-  let resolved: Alert[] = [];
-  let identity: string | undefined;
+  let identity = before?.identity ?? "";
   /** Firing alerts that nobody was told of because a silence covered them. */
   let hushed: ReadonlySet<string> = new Set();
+  /** What the transaction at hand would make of the three above; taken over when it is committed. */
+  let next = { identity, hushed, silences };
 
-  const inTransaction = <T>(what: string, use: (outbox: Outbox, store: AlertStore) => T) =>
-    history.transaction(what, (database: OpenDatabase, store) => use(createOutbox(database), store));
-
-  /** Commits one step. @returns false when the database could not be written */
-  const commit = (transitions: readonly AlertTransition[], alerts: readonly Alert[]): boolean => {
-    const late = backlog;
-    const done = inTransaction("record the alerts", (outbox, store) => {
-      const id = outbox.identity();
-      // A database begun anew has lost what waited: whoever listens hears of every firing alert again.
-      const isNew = identity !== undefined && id !== identity;
-      const again = isNew ? alerts.filter(({ state }) => state === "firing").map(announce) : [];
-      if (late.length > 0 || isNew) reconcile(store, late, alerts);
-      store.save({ alerts, transitions });
-      const known = new Set(transitions.map(({ alert }) => alert.fingerprint));
-      const told = again.filter(({ alert }) => !known.has(alert.fingerprint));
-      for (const each of [...late, ...told, ...transitions]) {
-        if (isSent(each) && silenceOf(each.alert, silences, each.atMs) === undefined)
-          outbox.addTransition(sinks, each);
-      }
-      return id;
-    });
-    if (done === undefined) return false;
-    identity = done;
-    backlog = [];
-    return true;
-  };
-  const refresh = () => {
-    history.alerts((store) => {
-      acceptances = store.acceptances();
-      silences = store.silences(0);
-      const stored = new Map(store.active().map((alert) => [alert.fingerprint, alert]));
-      // Acknowledgements come from commands of their own, through the database.
-      active = active.map((alert) => {
-        const acknowledged = stored.get(alert.fingerprint)?.acknowledged;
-        return acknowledged === undefined ? alert : { ...alert, acknowledged };
-      });
-    });
-  };
-  /** Silences that ended over an alert that still fires: now it is told. */
-  const unhushed = (
+  const enqueue = (
+    database: OpenDatabase,
+    told: readonly AlertTransition[],
+    silencesNow: readonly Silence[],
     alerts: readonly Alert[],
-    made: readonly AlertTransition[],
-    nowMs: number,
-  ): AlertTransition[] => {
+  ) => {
+    const outbox = createOutbox(database);
+    const nowMs = told[0]?.atMs ?? Math.max(0, ...alerts.map(({ lastSeenMs }) => lastSeenMs));
+    const isCovered = (alert: Alert) => silenceOf(alert, silencesNow, nowMs) !== undefined;
     const firing = alerts.filter(({ state }) => state === "firing");
-    const covered = (alert: Alert) => silenceOf(alert, silences, nowMs) !== undefined;
-    const told = new Set(made.map(({ alert }) => alert.fingerprint));
-    const late = firing.filter(
-      (alert) => hushed.has(alert.fingerprint) && !covered(alert) && !told.has(alert.fingerprint),
+    const fresh = outbox.identity();
+    const isNew = identity !== "" && fresh !== identity;
+    const known = new Set(told.map(({ alert }) => alert.fingerprint));
+    const again = firing.filter(
+      (alert) =>
+        !known.has(alert.fingerprint) &&
+        (isNew || (hushed.has(alert.fingerprint) && !isCovered(alert))),
     );
-    hushed = new Set(firing.filter(covered).map(({ fingerprint }) => fingerprint));
-    return late.map((alert) => ({ kind: "firing", alert, atMs: nowMs }));
+    for (const { transition, sinksLeft } of backlog.transitions(sinks))
+      outbox.addTransition(sinksLeft, transition);
+    for (const each of [...again.map((alert) => announce(alert, nowMs)), ...told])
+      if (isSent(each) && !isCovered(each.alert)) outbox.addTransition(sinks, each);
+    next = {
+      identity: fresh,
+      hushed: new Set(firing.filter(isCovered).map(({ fingerprint }) => fingerprint)),
+      silences: silencesNow,
+    };
   };
-  inTransaction("open the outbox", (outbox) => {
+  const inOutbox = <T>(what: string, use: (outbox: Outbox) => T) =>
+    history.transaction(what, (database) => use(createOutbox(database)));
+  const opened = inOutbox("open the outbox", (outbox) => {
     outbox.keepOnly(sinks);
     return outbox.identity();
   });
-  identity = inTransaction("open the outbox", (outbox) => outbox.identity());
-  refresh();
+  // Before the first evaluation nothing is known of a former database: what it lost is told by its state.
+  if (identity === "") identity = opened ?? "";
+  const alerting = createAlerting({
+    ...options,
+    enqueue,
+    initial: backlog.isEmpty ? undefined : before?.active,
+  });
   return {
     get active() {
-      return active;
+      return alerting.alerts;
     },
-    get acceptances() {
-      return acceptances;
-    },
-    get backlog() {
-      return backlog.length;
+    backlog,
+    get identity() {
+      return identity;
     },
     audible: (nowMs) =>
-      active.filter(
+      alerting.alerts.filter(
         (alert) => alert.state === "firing" && silenceOf(alert, silences, nowMs) === undefined,
       ),
-    advance(evaluation, nowMs) {
-      refresh();
-      const { alerts, transitions: made } = advanceAlerts(active, evaluation, nowMs, acceptances);
-      const transitions = [...made, ...unhushed(alerts, made, nowMs)];
-      const changed = transitions.length > 0 || backlog.length > 0;
-      const moved = changed || alerts.length > 0;
-      if (moved && !commit(transitions, alerts))
-        backlog = [...backlog, ...transitions].slice(-maxBacklog);
-      active = alerts.filter(({ state }) => state !== "resolved");
-      const ended = alerts.filter(({ state }) => state === "resolved");
-      resolved = [...resolved, ...ended].slice(-maxResolved);
-      return transitions;
-    },
-    resolvedSince(sinceMs) {
-      const stored = history.alerts((store) => store.list()) ?? [];
-      const all = new Map<string, Alert>();
-      for (const alert of [...resolved, ...stored]) {
-        if (alert.state !== "resolved" || (alert.resolvedAtMs ?? 0) < sinceMs) continue;
-        const other = all.get(alert.fingerprint);
-        if (other === undefined || (other.resolvedAtMs ?? 0) < (alert.resolvedAtMs ?? 0))
-          all.set(alert.fingerprint, alert);
+    evaluate(samples, nowMs) {
+      const result = alerting.evaluate(samples, nowMs);
+      if (result.stored) {
+        ({ identity, hushed, silences } = next);
+        backlog.clear();
+      } else {
+        const isCovered = (alert: Alert) => silenceOf(alert, silences, nowMs) !== undefined;
+        backlog.add(result.transitions.filter((each) => isSent(each) && !isCovered(each.alert)));
       }
-      return [...all.values()];
+      const ended = result.transitions.filter(({ kind }) => kind === "resolved");
+      if (ended.length > 0)
+        resolved = [...resolved, ...ended.map(({ alert }) => alert)].slice(-maxResolved);
+      return result;
     },
-    outbox: (what, use) => inTransaction(what, (outbox) => use(outbox)),
+    resolvedSince: (sinceMs) =>
+      newestOfEach([...resolved, ...(history.alerts((store) => store.list()) ?? [])], sinceMs),
+    queue: {
+      head: (sink, limit) =>
+        inOutbox("read the outbox", (outbox) => outbox.head(sink, limit)) ??
+        backlog.head(sink, limit),
+      remove(sink, upToId) {
+        if (backlog.holds(upToId)) backlog.remove(sink, upToId);
+        else inOutbox("forget what was sent", (outbox) => outbox.remove(sink, upToId));
+      },
+    },
+    addStatus(sink, body, atMs) {
+      const done = inOutbox("queue a status", (outbox) => {
+        outbox.addStatus(sink, body, atMs);
+        return true;
+      });
+      if (done === undefined) backlog.setStatus(sink, body, atMs);
+    },
+    waiting: () =>
+      inOutbox("count the outbox", (outbox) => outbox.waiting()) ?? backlog.waiting(sinks),
   };
 }
 
-const announce = (alert: Alert): AlertTransition => ({
-  kind: "firing",
-  alert,
-  atMs: alert.firedAtMs ?? alert.sinceMs,
-});
+const announce = (alert: Alert, atMs: number): AlertTransition => ({ kind: "firing", alert, atMs });
 
-/** Brings the tables to what memory knows: what ended while nothing could be written is active no more. */
-function reconcile(
-  store: AlertStore,
-  late: readonly AlertTransition[],
-  alerts: readonly Alert[],
-): void {
-  const now = new Set(alerts.map(({ fingerprint }) => fingerprint));
-  for (const { kind, alert } of late) {
-    if (kind === "resolved") store.update(alert);
-    if (kind === "dropped") store.save({ alerts: [], transitions: [{ kind, alert, atMs: 0 }] });
+function newestOfEach(alerts: readonly Alert[], sinceMs: number): Alert[] {
+  const newest = new Map<string, Alert>();
+  for (const alert of alerts) {
+    const endedMs = alert.resolvedAtMs ?? 0;
+    if (alert.state !== "resolved" || endedMs < sinceMs) continue;
+    if ((newest.get(alert.fingerprint)?.resolvedAtMs ?? 0) < endedMs)
+      newest.set(alert.fingerprint, alert);
   }
-  for (const alert of store.active()) {
-    if (now.has(alert.fingerprint)) continue;
-    store.update({ ...alert, state: "resolved", resolvedAtMs: alert.lastSeenMs });
-  }
+  return [...newest.values()];
 }

@@ -20,6 +20,8 @@ export interface AlertingOptions {
   readonly history: History;
   readonly rules: readonly AnyRule[];
   readonly thresholds: Thresholds;
+  /** What this process knows already, where the history may not (a reload while it cannot be written). */
+  readonly initial?: readonly Alert[] | undefined;
   /**
    * Puts messages into the outbox; runs inside the transaction that stores the alerts.
    * Silenced alerts are among the transitions: the sinks decide by `silences`.
@@ -29,6 +31,7 @@ export interface AlertingOptions {
         database: OpenDatabase,
         told: readonly AlertTransition[],
         silences: readonly Silence[],
+        alerts: readonly Alert[],
       ) => void)
     | undefined;
 }
@@ -39,6 +42,8 @@ export interface AlertingResult<S extends Sample> {
   /** Pending and firing alerts after it. */
   readonly alerts: readonly Alert[];
   readonly transitions: readonly AlertTransition[];
+  /** Committed, messages included; false: the history could not be written, and this process alone knows. */
+  readonly stored: boolean;
 }
 
 export interface Alerting {
@@ -51,9 +56,9 @@ export interface Alerting {
 /** Creates the evaluator of a daemon; its first state comes from the history. */
 export function createAlerting(options: AlertingOptions): Alerting {
   const { history, rules, thresholds } = options;
-  let alerts: readonly Alert[] = history.alerts((store) => store.active()) ?? [];
+  let alerts = options.initial ?? history.alerts((store) => store.active()) ?? [];
   /** The history missed changes: what is in this process is newer. */
-  let isAhead = false;
+  let isAhead = options.initial !== undefined;
 
   const judge = <S extends Sample>(
     samples: readonly S[],
@@ -81,13 +86,15 @@ export function createAlerting(options: AlertingOptions): Alerting {
         const result = judge(samples, nowMs, previous, store.acceptances());
         if (isAhead) store.replaceActive(result.advanced.alerts);
         else store.save(result.advanced);
-        options.enqueue?.(database, result.advanced.transitions, store.silences(nowMs));
+        const { transitions, alerts: now } = result.advanced;
+        options.enqueue?.(database, transitions, store.silences(nowMs), now);
         return result;
       });
       isAhead = stored === undefined;
       const { advanced, judged } = stored ?? judge(samples, nowMs, alerts, new Map());
       alerts = advanced.alerts.filter((alert) => alert.state !== "resolved");
-      return { samples: judged, alerts, transitions: advanced.transitions };
+      const { transitions } = advanced;
+      return { samples: judged, alerts, transitions, stored: stored !== undefined };
     },
   };
 }

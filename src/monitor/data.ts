@@ -1,6 +1,8 @@
 // The facts each probe reports, as types. One place, because rules, `status`, `health` and the metrics read them.
 // Ratios are 0..1, times in the units of their names; null is "could not be known", never zero.
 
+import type { Finding } from "./rule.ts";
+
 export type RootRole = "application" | "models" | "backup";
 
 /** A storage root as the settings name it. */
@@ -358,6 +360,8 @@ export interface AgentData {
   readonly restartedUncleanly: boolean;
   /** Why the history cannot be kept, or null. */
   readonly historyProblem: string | null;
+  /** What the daemon itself ran into: a port in use, a sink that fails, a link it gave up on. */
+  readonly notices: readonly Finding[];
 }
 
 /** Every probe and what it reports. */

@@ -4,22 +4,19 @@
 import type { Clock } from "../system/index.ts";
 import type { AlertTransition } from "./alert.ts";
 import type { AlertKeeper } from "./alert-keeper.ts";
-import { createRuleContext, evaluateRules, withFindings } from "./evaluate.ts";
 import type { History } from "./history.ts";
 import type { AnyProbe, Probe } from "./probe.ts";
-import type { AnyRule, Thresholds } from "./rule.ts";
 import { createProbeRunner } from "./run-probe.ts";
 import type { ProbeName, Sample, Samples } from "./sample.ts";
 
 export interface LoopOptions {
   readonly clock: Clock;
   readonly probes: readonly AnyProbe[];
-  readonly rules: readonly AnyRule[];
-  readonly thresholds: Thresholds;
   readonly history: Pick<History, "record">;
   readonly keeper: AlertKeeper;
   /** After each sample, judged, with the alert transitions that came of it. Must not throw. */
-  readonly onSample?: ((sample: Sample, transitions: readonly AlertTransition[]) => void) | undefined;
+  readonly onSample?:
+    ((sample: Sample, transitions: readonly AlertTransition[]) => void) | undefined;
 }
 
 /** What is known of one probe. */
@@ -29,7 +26,11 @@ export interface ProbeState {
   readonly runs: number;
   readonly failures: number;
   readonly consecutiveFailures: number;
-  readonly lastError: { readonly code: string; readonly message: string; readonly atMs: number } | null;
+  readonly lastError: {
+    readonly code: string;
+    readonly message: string;
+    readonly atMs: number;
+  } | null;
 }
 
 export interface MonitorLoop {
@@ -106,7 +107,9 @@ function createSchedule(probe: Probe, options: LoopOptions, onSample: () => void
     counts.failures += error === undefined ? 0 : 1;
     counts.consecutiveFailures = error === undefined ? 0 : counts.consecutiveFailures + 1;
     if (error !== undefined) lastError = { ...error, atMs: sample.measuredAtMs };
-    const { judged, transitions } = judge(sample, options);
+    options.history.record(sample.values, sample.measuredAtMs);
+    const { samples, transitions } = options.keeper.evaluate([sample], clock.nowMs());
+    const judged = samples[0] ?? sample;
     latest = { sample: judged, atMonotonicMs: clock.monotonicMs() };
     options.onSample?.(judged, transitions);
     onSample();
@@ -147,16 +150,4 @@ function createSchedule(probe: Probe, options: LoopOptions, onSample: () => void
       }
     },
   };
-}
-
-function judge(
-  sample: Sample,
-  { clock, keeper, rules, thresholds, history }: LoopOptions,
-): { judged: Sample; transitions: readonly AlertTransition[] } {
-  const nowMs = clock.nowMs();
-  const context = createRuleContext(thresholds, keeper.active, nowMs);
-  const evaluation = evaluateRules([sample], rules, context);
-  history.record(sample.values, sample.measuredAtMs);
-  const transitions = keeper.advance(evaluation, nowMs);
-  return { judged: withFindings(sample, evaluation.findings, keeper.acceptances), transitions };
 }

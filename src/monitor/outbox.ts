@@ -67,7 +67,13 @@ export function isSent({ kind }: AlertTransition): boolean {
 export function createOutbox({ handle }: OpenDatabase, limits: OutboxLimits = {}): Outbox {
   const maxMessages = limits.messages ?? defaultMessages;
   const maxStatuses = limits.statuses ?? defaultStatuses;
-  const insert = (sink: string, kind: MessageKind, fingerprint: string, atMs: number, body: string) =>
+  const insert = (
+    sink: string,
+    kind: MessageKind,
+    fingerprint: string,
+    atMs: number,
+    body: string,
+  ) =>
     handle
       .query("INSERT INTO outbox (sink, kind, fingerprint, at_ms, body) VALUES (?, ?, ?, ?, ?)")
       .run(sink, kind, fingerprint, atMs, body);

@@ -21,7 +21,7 @@ export interface HttpRequest {
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Headers;
-  /** At most `answerLimitBytes` of it. */
+  /** Cut at the client's limit, 64 KiB unless told otherwise. */
   readonly text: string;
 }
 
@@ -31,29 +31,39 @@ export interface HttpClient {
 }
 
 const maxRedirects = 3;
-const answerLimitBytes = 64 * 1024;
+const defaultAnswerLimitBytes = 64 * 1024;
 const redirectStatus = new Set([301, 302, 303, 307, 308]);
 
 /**
  * Creates a client.
  * @param caFile PEM certificates of a private authority, trusted beside the public ones
  */
-export function createHttpClient(options: { readonly caFile?: string | undefined } = {}): HttpClient {
+export function createHttpClient(
+  options: {
+    readonly caFile?: string | undefined;
+    readonly answerLimitBytes?: number | undefined;
+  } = {},
+): HttpClient {
   const { caFile } = options;
   const tls =
     caFile === undefined
       ? undefined
-      : { ca: [...rootCertificates, withErrno("read", caFile, () => readFileSync(caFile, "utf8"))] };
-  return { send: (request) => sendFollowing(request, tls) };
+      : {
+          ca: [...rootCertificates, withErrno("read", caFile, () => readFileSync(caFile, "utf8"))],
+        };
+  const limitBytes = options.answerLimitBytes ?? defaultAnswerLimitBytes;
+  return { send: (request) => sendFollowing(request, { tls, limitBytes }) };
 }
 
-async function sendFollowing(
-  request: HttpRequest,
-  tls: { readonly ca: string[] } | undefined,
-): Promise<HttpAnswer> {
+interface Connection {
+  readonly tls: { readonly ca: string[] } | undefined;
+  readonly limitBytes: number;
+}
+
+async function sendFollowing(request: HttpRequest, connection: Connection): Promise<HttpAnswer> {
   let current = request;
   for (let redirects = 0; ; redirects += 1) {
-    const answer = await sendOnce(current, tls);
+    const answer = await sendOnce(current, connection);
     const location = answer.headers.get("location");
     if (!redirectStatus.has(answer.status) || location === null) return answer;
     if (redirects >= maxRedirects) throw refused(request.url, "too many redirects");
@@ -98,7 +108,7 @@ function originOf(url: string): string {
 
 async function sendOnce(
   request: HttpRequest,
-  tls: { readonly ca: string[] } | undefined,
+  { tls, limitBytes }: Connection,
 ): Promise<HttpAnswer> {
   const deadline = AbortSignal.timeout(request.timeoutMs);
   const signals = request.signal === undefined ? [deadline] : [deadline, request.signal];
@@ -114,7 +124,10 @@ async function sendOnce(
       ignoreResponseError: true,
       ...(tls === undefined ? {} : ({ tls } as object)),
     });
-    const text = await readBounded(response._data as unknown as ReadableStream<Uint8Array> | null);
+    const text = await readBounded(
+      response._data as unknown as ReadableStream<Uint8Array> | null,
+      limitBytes,
+    );
     return { status: response.status, headers: response.headers, text };
   } catch (thrown) {
     const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
@@ -138,17 +151,20 @@ function reasonOf(cause: unknown, url: string): string {
   return messageOf(cause).replaceAll(url, originOf(url)).slice(0, 200);
 }
 
-async function readBounded(stream: ReadableStream<Uint8Array> | null | undefined): Promise<string> {
+async function readBounded(
+  stream: ReadableStream<Uint8Array> | null | undefined,
+  limitBytes: number,
+): Promise<string> {
   if (stream === null || stream === undefined) return "";
   const chunks: Uint8Array[] = [];
   let size = 0;
   const reader = stream.getReader();
-  while (size < answerLimitBytes) {
+  while (size < limitBytes) {
     const { done, value } = await reader.read();
     if (done) break;
     chunks.push(value);
     size += value.length;
   }
   await reader.cancel();
-  return Buffer.concat(chunks).subarray(0, answerLimitBytes).toString("utf8");
+  return Buffer.concat(chunks).subarray(0, limitBytes).toString("utf8");
 }

@@ -1,6 +1,6 @@
 // Whether a process that we could not end is still there.
 
-import { isErrno } from "./errno.ts";
+import { fromErrno, isErrno } from "./errno.ts";
 
 /** kill(2) with signal 0. Someone else's process (EPERM) is alive too. */
 export function isProcessAlive(pid: number): boolean {
@@ -9,5 +9,14 @@ export function isProcessAlive(pid: number): boolean {
     return true;
   } catch (thrown) {
     return isErrno(thrown, "EPERM");
+  }
+}
+
+/** kill(2). @throws kinds of `fromErrno`: `permission`, `not-found` */
+export function sendSignal(pid: number, name: "SIGTERM" | "SIGHUP"): void {
+  try {
+    process.kill(pid, name);
+  } catch (thrown) {
+    throw fromErrno(thrown, "kill", `process ${pid}`);
   }
 }

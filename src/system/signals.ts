@@ -45,3 +45,35 @@ export function watchSignals(): SignalWatch {
     abort: (reason) => controller.abort(reason),
   };
 }
+
+export interface ReloadWatch extends Disposable {
+  /** Resolves true at the next SIGHUP (or at once, if one came since the last call), false when `signal` aborts. */
+  next(signal: AbortSignal): Promise<boolean>;
+}
+
+/** Listens for SIGHUP from now on: for a daemon, which reloads its settings then. */
+export function watchReload(): ReloadWatch {
+  let pending = false;
+  let wake: (() => void) | undefined;
+  const hear = () => {
+    pending = true;
+    wake?.();
+  };
+  process.on("SIGHUP", hear);
+  return {
+    next: (signal) =>
+      new Promise((resolve) => {
+        const finish = (came: boolean) => {
+          wake = undefined;
+          if (came) pending = false;
+          resolve(came);
+        };
+        if (pending) return finish(true);
+        wake = () => finish(true);
+        signal.addEventListener("abort", () => finish(false), { once: true });
+      }),
+    [Symbol.dispose]: () => {
+      process.off("SIGHUP", hear);
+    },
+  };
+}

@@ -11,6 +11,7 @@ export interface AgentFacts {
   readonly probeErrors: AgentData["probeErrors"];
   readonly restartedUncleanly: boolean;
   readonly historyProblem: string | null;
+  readonly notices: AgentData["notices"];
 }
 
 export interface AgentProbeOptions {

@@ -1,6 +1,7 @@
 // Rules about the host, its GPUs, the model services and the agent itself.
 
 import type { Gpu, XidEvent } from "../data.ts";
+import { noticeNames } from "../notices.ts";
 import { defineRule, fingerprintOf, type Finding, type RuleContext } from "../rule.ts";
 import { levelOf } from "./space.ts";
 
@@ -295,12 +296,13 @@ export const serviceRule = defineRule({
 });
 
 export const agentRule = defineRule({
-  names: ["AGENT_RESTARTED", "HISTORY_UNAVAILABLE"],
+  names: ["AGENT_RESTARTED", "HISTORY_UNAVAILABLE", ...noticeNames],
   probe: "agent",
-  description: "the agent ended without a clean stop, or cannot keep its history",
+  description: "the agent ended without a clean stop, or ran into something itself",
   hold: 0,
   judge: (data) => ({
     findings: [
+      ...data.notices,
       ...(data.restartedUncleanly
         ? [
             {

@@ -78,5 +78,8 @@ export function pushDocument(
 /** The same messages, the same key: a receiver can drop what it has. */
 function idempotencyKey(messages: readonly OutboxMessage[], identity: string): string {
   const ids = messages.map(({ id }) => id).join(",");
-  return Bun.hash.xxHash3(`${identity}:${ids}`).toString(16).padStart(16, "0") + `-${messages[0]?.id ?? 0}`;
+  return (
+    Bun.hash.xxHash3(`${identity}:${ids}`).toString(16).padStart(16, "0") +
+    `-${messages[0]?.id ?? 0}`
+  );
 }
