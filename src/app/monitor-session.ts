@@ -104,7 +104,7 @@ export function openMonitorSession(app: App, context: SessionContext): MonitorSe
   const probes = monitoring.enable_monitoring
     ? createProbes(app, {
         roots: storageRoots(app),
-        engines: monitorEngines(app),
+        engines: monitorEngines(app, history.memory),
         memory: history.memory,
         points: history.points,
         agent: { startedMonotonicMs: context.startedMonotonicMs, facts },
