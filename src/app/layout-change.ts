@@ -8,6 +8,7 @@ import {
   type LayoutPlan,
   type PlanScope,
   type Remainder,
+  type StorageRoot,
 } from "../layout/index.ts";
 import { survey, type Question } from "../system/survey/index.ts";
 import { planHash, type Engine, type EngineState } from "../transaction/index.ts";
@@ -207,15 +208,20 @@ function pathsChanged(view: LayoutView): CitadelError {
 
 /** @param missing roots that cannot be used */
 export function notMounted(
-  missing: readonly { readonly path: string; readonly reason: string | undefined }[],
+  missing: readonly Pick<StorageRoot, "path" | "mountpoint" | "reason" | "state">[],
 ): CitadelError {
   const paths = missing.map(({ path }) => path);
+  const unclear = missing.every(
+    ({ mountpoint, state }) => state === "unknown" && mountpoint !== undefined,
+  );
   return new CitadelError({
     kind: "not-mounted",
     code: "NOT_MOUNTED",
     message: `storage is not usable: ${missing.map(({ path, reason }) => `${path} (${reason})`).join(", ")}`,
     path: paths[0],
-    hint: `mount it (\`mount ${paths[0]}\`, \`findmnt --verify\`), then run the command again`,
+    hint: unclear
+      ? "run the command as root; if it is the right disk, `citadel-agent setup --accept-disk` takes it"
+      : `mount it (\`mount ${paths[0]}\`, \`findmnt --verify\`), then run the command again`,
     details: { paths },
   });
 }

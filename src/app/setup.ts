@@ -61,7 +61,7 @@ export function appliedSteps(
       name: "prerequisites",
       ok: true,
       changed: false,
-      text: warnings === 0 ? "all there" : `${warnings} warnings`,
+      text: warnings === 0 ? "all there" : `${warnings} ${warnings === 1 ? "warning" : "warnings"}`,
     },
     { name: "directories", ok: true, changed: directories > 0, text: `${directories} changed` },
     { name: "links", ok: true, changed: links > 0, text: `${links} changed` },

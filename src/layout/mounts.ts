@@ -51,9 +51,18 @@ export function judgeRoot(path: AbsolutePath, context: MountsContext): StorageRo
       : { ...root, state: "ok", reason: undefined };
   }
   const before = context.recorded.find((each) => each.path === context.host(path));
-  const reason = before === undefined ? undefined : difference(before, mount, uuid);
-  return { ...root, state: reason === undefined ? "ok" : "wrong_disk", reason };
+  if (before === undefined) return { ...root, state: "ok", reason: undefined };
+  const reason = difference(before, mount, uuid);
+  if (reason !== undefined) return { ...root, state: "wrong_disk", reason };
+  // an automount that nobody went into yet has no disk to compare
+  if (before.uuid !== null && uuid === undefined && mount.fstype !== "autofs") {
+    return { ...root, state: "unknown", reason: unreadable(before.uuid) };
+  }
+  return { ...root, state: "ok", reason: undefined };
 }
+
+const unreadable = (uuid: string) =>
+  `the UUID of the file system cannot be read here; at set-up it was ${uuid}`;
 
 /** The mount that holds `path` and lies below the host's root; of several at one place the last. */
 function holder(mounts: readonly Mount[], path: string, hostRoot: AbsolutePath): Mount | undefined {

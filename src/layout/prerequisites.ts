@@ -61,10 +61,13 @@ function checkMount(root: StorageRoot, required: boolean): PrerequisiteCheck {
   };
 }
 
-function mountFix({ path, state }: StorageRoot): string | null {
+function mountFix({ mountpoint, path, state }: StorageRoot): string | null {
   switch (state) {
     case "ok":
       return null;
+    case "unknown": // mounted, but nobody can tell here which disk it is
+      if (mountpoint === undefined) return `mount ${path}`;
+      return "sudo citadel-agent prereq verify; if it is the right disk: citadel-agent setup --accept-disk";
     case "wrong_disk":
       return `umount ${path}; mount the right disk there, or: citadel-agent setup --accept-disk`;
     default:

@@ -96,11 +96,12 @@ export function fromSqlite(thrown: unknown, operation: string, path: string): Ci
     code = (telling ? errno : deniedBy(parentOf(path))) ?? code;
   }
   const meaning = meanings.find(([pattern]) => pattern.test(code))?.[1];
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  const text = meaning?.text ?? (thrown instanceof Error ? thrown.message : String(thrown));
+  const shown = code === "" || text.endsWith(`(${code})`) ? text : `${text} (${code})`;
   return new CitadelError({
     kind: meaning?.kind ?? "internal",
     code: meaning?.code ?? "DATABASE_FAILED",
-    message: `${operation} failed on ${path}: ${meaning?.text ?? text}${code === "" ? "" : ` (${code})`}`,
+    message: `${operation} failed on ${path}: ${shown}`,
     path,
     operation,
     errno: code === "" ? undefined : code,
