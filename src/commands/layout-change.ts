@@ -7,10 +7,16 @@ import { openLayoutEngine } from "../app/layout-engine.ts";
 import { ExitCode } from "../core/index.ts";
 import type { Remainder } from "../layout/index.ts";
 import { printable } from "../output/index.ts";
-import { countPlan, formatCounts, formatPlan, planFields } from "../output/plan-text.ts";
+import {
+  countPlan,
+  formatCounts,
+  formatPlan,
+  planFields,
+  type PlanDetail,
+} from "../output/plan-text.ts";
 import type { ChangeReport, Engine } from "../transaction/index.ts";
 import type { Style } from "../output/index.ts";
-import type { CommandContext } from "./define.ts";
+import type { CommandContext, GlobalFlags } from "./define.ts";
 
 export interface Manner {
   /** A person is asked before anything is changed. */
@@ -38,7 +44,7 @@ export async function runLayoutChange(
   });
   const wasShown = manner.asks && !out.json;
   out.result("plan", reportFields(report, preview), () =>
-    formatReport(report, preview, out.style, wasShown),
+    formatReport(report, preview, out.style, wasShown, detailOf(globals)),
   );
   for (const warning of report.plan.warnings) out.warn(printable(warning));
   if (report.fallback) out.warn("the journal cannot be written: recorded in /run until it can");
@@ -65,7 +71,7 @@ export async function showPlan(
   out.result("plan", fields, () =>
     [
       ...(pending === null ? [] : [pendingText(pending)]),
-      formatPlan(plan, out.style, remainders.length),
+      formatPlan(plan, out.style, remainders.length, "full"),
       formatRemainders(remainders, out.style),
       `plan ${hash}: ${formatCounts(countPlan(plan))}. Nothing was changed.`,
     ]
@@ -75,6 +81,10 @@ export async function showPlan(
   for (const warning of plan.warnings) out.warn(printable(warning));
   return ExitCode.success;
 }
+
+/** A person who wants every step says --verbose. */
+export const detailOf = ({ verbosity }: Pick<GlobalFlags, "verbosity">): PlanDetail =>
+  verbosity > 0 ? "full" : "brief";
 
 const pendingText = (pending: { command: string; started: string }) =>
   `an open transaction (${pending.command}, since ${pending.started}) will be undone first; the plan may differ then`;
@@ -93,7 +103,7 @@ export async function confirmPlan(
   }
   const { plan, hash, remainders } = await previewLayout(app, engine.state, wish, signal);
   if (plan.conflicts.length > 0 || plan.operations.length === 0) return undefined;
-  out.line(formatPlan(plan, out.style));
+  out.line(formatPlan(plan, out.style, 0, detailOf(globals)));
   if (remainders.length > 0) out.line(formatRemainders(remainders, out.style));
   if (globals.yes) return undefined;
   const { length } = plan.operations;
@@ -127,12 +137,13 @@ function formatReport(
   preview: LayoutPreview,
   style: Style,
   wasShown: boolean,
+  detail: PlanDetail,
 ): string {
   const { plan, outcome } = report;
   const lines: string[] = [];
   for (const { command } of report.recovered) lines.push(`undone: the open transaction ${command}`);
   if (!wasShown || outcome !== "applied") {
-    lines.push(formatPlan(plan, style, preview.remainders.length));
+    lines.push(formatPlan(plan, style, preview.remainders.length, detail));
   }
   for (const { path, message } of report.kept) {
     lines.push(`kept: ${printable(path)}: ${printable(message)}`);

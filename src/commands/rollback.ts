@@ -6,6 +6,7 @@ import { CitadelError, ExitCode } from "../core/index.ts";
 import { printable } from "../output/index.ts";
 import { countPlan, formatCounts, formatPlan, planFields } from "../output/plan-text.ts";
 import { planHash, type Engine } from "../transaction/index.ts";
+import { detailOf } from "./layout-change.ts";
 import { defineAgentCommand, type CommandContext } from "./define.ts";
 
 export const command = defineAgentCommand({
@@ -88,7 +89,7 @@ function showPlan({ app, out }: CommandContext, engine: Engine, target: number):
     "plan",
     { ...planFields(plan, hash), target, pending_transaction: pending },
     () =>
-      `${formatPlan(plan, out.style)}\nplan ${hash}: ${formatCounts(countPlan(plan))}. Nothing was changed.`,
+      `${formatPlan(plan, out.style, 0, "full")}\nplan ${hash}: ${formatCounts(countPlan(plan))}. Nothing was changed.`,
   );
   for (const warning of plan.warnings) out.warn(printable(warning));
   return ExitCode.success;
@@ -100,7 +101,7 @@ async function confirm(
   plan: ReturnType<typeof previewRollback>,
 ): Promise<string | undefined> {
   if (plan.conflicts.length > 0 || plan.operations.length === 0) return undefined;
-  out.line(formatPlan(plan, out.style));
+  out.line(formatPlan(plan, out.style, 0, detailOf(globals)));
   if (globals.yes) return undefined;
   const { length } = plan.operations;
   if (await out.confirm(`Apply ${length} ${length === 1 ? "step" : "steps"}?`))

@@ -5,7 +5,14 @@ import { assertRootsUsable } from "../app/rollback.ts";
 import { previewUninstall, removeState, type UninstallPreview } from "../app/uninstall.ts";
 import { ExitCode } from "../core/index.ts";
 import { printable, type Style } from "../output/index.ts";
-import { countPlan, formatCounts, formatPlan, planFields } from "../output/plan-text.ts";
+import {
+  countPlan,
+  formatCounts,
+  formatPlan,
+  planFields,
+  type PlanDetail,
+} from "../output/plan-text.ts";
+import { detailOf } from "./layout-change.ts";
 import { defineAgentCommand } from "./define.ts";
 
 export const command = defineAgentCommand({
@@ -38,11 +45,11 @@ export const command = defineAgentCommand({
       out.result(
         "plan",
         fields,
-        () => `${textOf(first, out.style)}\nplan ${first.hash}: nothing was changed`,
+        () => `${textOf(first, out.style, "full")}\nplan ${first.hash}: nothing was changed`,
       );
       return ExitCode.success;
     }
-    out.line(textOf(first, out.style));
+    out.line(textOf(first, out.style, detailOf(globals)));
     if (!globals.yes && !(await out.confirm(question(args.keepState === true)))) {
       out.note("nothing was changed");
       return ExitCode.decision;
@@ -77,7 +84,7 @@ export const command = defineAgentCommand({
 const question = (keepsState: boolean) =>
   keepsState ? "Uninstall?" : "Uninstall, and remove the history with the way back?";
 
-function textOf({ plan, stays }: UninstallPreview, style: Style): string {
+function textOf({ plan, stays }: UninstallPreview, style: Style, detail: PlanDetail): string {
   const lines = stays.map((text) => `  ${printable(text)}`);
-  return [formatPlan(plan, style), style.paint("strong", "stays"), ...lines].join("\n");
+  return [formatPlan(plan, style, 0, detail), style.paint("strong", "stays"), ...lines].join("\n");
 }

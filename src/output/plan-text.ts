@@ -1,6 +1,7 @@
 // A plan as JSON and as text: the same steps, conflicts and counts for every command that changes the host.
 
 import type { Conflict, Operation, PathState, Plan } from "../transaction/operation.ts";
+import { directoryPlaces, manyDirectories } from "./plan-directories-text.ts";
 import { printable } from "./printable.ts";
 import type { Style, Tone } from "./style.ts";
 
@@ -100,14 +101,25 @@ const groups: readonly (readonly [string, Tone, readonly string[]])[] = [
 const shownPerGroup = 40;
 
 /**
+ * `full`: every step, for --dry-run and --verbose. `brief`: directories by their places, the first 40 steps of each
+ * kind: for a person who is asked.
+ */
+export type PlanDetail = "full" | "brief";
+
+/**
  * The plan for a person, grouped and aligned, with the reason of each step.
  * @param left how many things the plan does not mend: without steps it is not said that all is well then
  */
-export function formatPlan(plan: Plan, style: Style, left = 0): string {
+export function formatPlan(
+  plan: Plan,
+  style: Style,
+  left = 0,
+  detail: PlanDetail = "brief",
+): string {
   const blocks: string[] = [];
   for (const [heading, tone, kinds] of groups) {
     const steps = plan.operations.filter(({ op }) => kinds.includes(op));
-    if (steps.length > 0) blocks.push(formatGroup(heading, tone, steps, style));
+    if (steps.length > 0) blocks.push(formatGroup(heading, tone, steps, style, detail));
   }
   if (plan.conflicts.length > 0) blocks.push(formatConflicts(plan.conflicts, style));
   if (plan.onTheHost.length > 0) {
@@ -125,13 +137,18 @@ function formatGroup(
   tone: Tone,
   steps: readonly Operation[],
   style: Style,
+  detail: PlanDetail,
 ): string {
-  const rows = steps.slice(0, shownPerGroup).map((step) => stepRow(step, style));
-  const more =
-    steps.length > rows.length
-      ? `\n  … and ${steps.length - rows.length} more (all with --json)`
-      : "";
   const title = style.paint(tone, `${heading} (${steps.length})`);
+  const collapses = steps.length >= manyDirectories && steps.every(({ op }) => op === "make_dir");
+  if (detail === "brief" && collapses) {
+    const places = directoryPlaces(steps.map(({ path }) => path));
+    return `${title}\n${style.table(places, { indent: 2 })}`;
+  }
+  const shown = detail === "full" ? steps.length : shownPerGroup;
+  const rows = steps.slice(0, shown).map((step) => stepRow(step, style));
+  const rest = steps.length - rows.length;
+  const more = rest > 0 ? `\n  … and ${rest} more (all with --verbose)` : "";
   return `${title}\n${style.table(rows, { indent: 2 })}${more}`;
 }
 
