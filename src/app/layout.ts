@@ -117,7 +117,11 @@ export async function viewLayout(
   const roots = wanted.storageRoots.map((path) => judgeRoot(path, mounts));
   const history = toHistory(state, hostPaths.etc);
   const questions = layoutQuestions(wanted, scope, roots, history.linkPaths);
-  const actual = toActualLayout(questions, await survey(questions, { signal }), roots);
+  const actual = toActualLayout(
+    questions,
+    await survey(questions, { signal, noteDir: hostPaths.runtimeDir }),
+    roots,
+  );
   const desired = withoutMissingHome(wanted, actual);
   return {
     options,

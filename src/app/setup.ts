@@ -132,7 +132,7 @@ export async function rootHealth(
   const { paths } = view.options;
   const roots = [paths.appRoot, paths.modelsRoot, paths.backupRoot].map(real);
   const questions: Question[] = roots.map((path) => ({ kind: "usage", path }));
-  const answers = await survey(questions, { signal });
+  const answers = await survey(questions, { signal, noteDir: app.system.hostPaths.runtimeDir });
   const limits = app.settings.monitoring;
   return roots.map((path, at) => {
     const answer = answers[at];

@@ -2,7 +2,8 @@
 // namespace that ends with its shell: nothing of the machine is touched.
 
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { stuckNote } from "../../src/system/survey/index.ts";
 import { cliCommand, scrubbedEnvironment } from "../support/run-cli.ts";
 import {
   createLayoutRoot,
@@ -25,11 +26,11 @@ interface Turn {
 }
 
 /** Runs a shell script in a namespace of its own; `agent ARGS…` in it runs the program and prints `RC out`. */
-function inNamespace(script: string, env: Record<string, string> = {}): Turn[] {
+function inNamespace(script: string, env: Record<string, string> = {}, tracer = ""): Turn[] {
   const [first = "", ...rest] = cliCommand();
   const quoted = [first, ...rest].map((word) => `'${word}'`).join(" ");
   // 9>&-: the descriptor of a FUSE connection must not live on in the program
-  const agent = `agent() { out=$(${quoted} "$@" 2>&1 9>&-); printf '%s\\0%s\\0' $? "$out"; }`;
+  const agent = `agent() { out=$(${tracer}${quoted} "$@" 2>&1 9>&-); printf '%s\\0%s\\0' $? "$out"; }`;
   const run = Bun.spawnSync(["unshare", "-m", "bash", "-c", `set -u; ${agent}\n${script}`], {
     env: { ...scrubbedEnvironment, ...env },
     timeout: 60_000,
@@ -173,6 +174,34 @@ describe.skipIf(!canFuse)("a storage root that hangs", () => {
     // two commands with one deadline of 5 s each; the bound only says that neither waited for ever
     expect(performance.now() - startedMs).toBeLessThan(45_000);
   }, 60_000);
+
+  test("is not asked again while an earlier child is stuck there", async () => {
+    using host = createLayoutRoot();
+    expect((await host.run(["setup", "--yes"])).exitCode).toBe(0);
+    const mountpoint = realpathSync(host.at("/mnt/citadel-models"));
+    const note = stuckNote(host.at("/run/citadel-agent"), mountpoint);
+    // a process that looks like the child; a real one in state D cannot be made here
+    const child = Bun.spawn(["sh", "-c", "read line", "survey", mountpoint], { stdin: "pipe" });
+    writeFileSync(note, String(child.pid));
+    const trace = `${host.path}/trace`;
+    const tracer =
+      Bun.which("strace") === null ? "" : `strace -f -qq -e trace=execve -o '${trace}' `;
+    try {
+      const [verify] = inNamespace(
+        `R='${host.path}'
+        ${hang("$R/mnt/citadel-models")}
+        agent --root $R links verify --json`,
+        {},
+        tracer,
+      );
+      expect(verify?.rc).toBe(3);
+      const { issues } = JSON.parse(verify?.out ?? "") as LinksDocument;
+      expect(issues.every(({ state }) => state === "blocked")).toBe(true);
+      if (tracer !== "") expect(readFileSync(trace, "utf8")).not.toContain('"__child"');
+    } finally {
+      child.kill();
+    }
+  });
 
   test("does not take down the other storage root", async () => {
     using host = createLayoutRoot();

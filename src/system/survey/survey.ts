@@ -2,6 +2,7 @@
 // one child per mount with a deadline (spec/README.md rule 5). A mount that hangs costs its own answers, no others.
 
 import { readFileSync } from "node:fs";
+import { writeFileAtomic } from "../atomic-write.ts";
 import { parseMountinfo } from "../mountinfo.ts";
 import { selfCommand } from "../processes.ts";
 import { surveyCommand } from "./child.ts";
@@ -13,6 +14,8 @@ export interface SurveyOptions {
   /** How long a mount may take for all its answers. Default 5 s. */
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Where a child that cannot be killed is noted, so that no later command sends a second one: HostPaths.runtimeDir. */
+  readonly noteDir?: string | undefined;
 }
 
 export const surveyDeadlineMs = 5000;
@@ -110,7 +113,7 @@ async function askChild(
   options: SurveyOptions,
 ): Promise<Answer[]> {
   const silentMs = performance.now() - (silentSinceMs.get(mountpoint) ?? Number.NEGATIVE_INFINITY);
-  if (silentMs < silenceMs || isStuck(mountpoint)) return [];
+  if (silentMs < silenceMs || isStuck(mountpoint, options.noteDir)) return [];
   const child = Bun.spawn([...selfCommand(), ...surveyCommand, mountpoint], {
     stdin: new TextEncoder().encode(JSON.stringify(questions)),
     stdout: "pipe",
@@ -129,7 +132,7 @@ async function askChild(
     options.signal?.removeEventListener("abort", cancel);
     const timedOut = stop.signal.aborted;
     if (timedOut) silentSinceMs.set(mountpoint, performance.now());
-    await endChild(child, mountpoint, timedOut);
+    if (timedOut) await endChild(child, mountpoint, options.noteDir);
   }
 }
 
@@ -162,9 +165,8 @@ async function endChild(
     exited: Promise<number>;
   },
   mountpoint: string,
-  aborted: boolean,
+  noteDir: string | undefined,
 ): Promise<void> {
-  if (!aborted) return;
   child.kill("SIGKILL");
   let timer: ReturnType<typeof setTimeout> | undefined;
   const grace = new Promise<"stuck">((resolve) => {
@@ -172,13 +174,29 @@ async function endChild(
   });
   if ((await Promise.race([child.exited, grace])) === "stuck") {
     stuckChildren.set(mountpoint, child.pid);
+    noteStuck(mountpoint, child.pid, noteDir);
     child.unref();
   }
   clearTimeout(timer);
 }
 
-function isStuck(mountpoint: string): boolean {
-  const pid = stuckChildren.get(mountpoint);
+/** Name of the note about a mount's stuck child. */
+export function stuckNote(noteDir: string, mountpoint: string): string {
+  const digest = new Bun.CryptoHasher("sha256").update(mountpoint).digest("hex").slice(0, 16);
+  return `${noteDir}/survey-${digest}.pid`;
+}
+
+function noteStuck(mountpoint: string, pid: number, noteDir: string | undefined): void {
+  if (noteDir === undefined) return;
+  try {
+    writeFileAtomic(stuckNote(noteDir, mountpoint), String(pid), { mode: 0o644 });
+  } catch {
+    // without the right to note it, this process alone knows
+  }
+}
+
+function isStuck(mountpoint: string, noteDir: string | undefined): boolean {
+  const pid = stuckChildren.get(mountpoint) ?? notedPid(mountpoint, noteDir);
   if (pid === undefined) return false;
   try {
     const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
@@ -188,4 +206,14 @@ function isStuck(mountpoint: string): boolean {
   }
   stuckChildren.delete(mountpoint);
   return false;
+}
+
+function notedPid(mountpoint: string, noteDir: string | undefined): number | undefined {
+  if (noteDir === undefined) return undefined;
+  try {
+    const pid = Number(readFileSync(stuckNote(noteDir, mountpoint), "utf8"));
+    return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
+  } catch {
+    return undefined; // no note: no child is stuck there
+  }
 }
