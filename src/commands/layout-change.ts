@@ -48,6 +48,7 @@ export async function runLayoutChange(
   );
   for (const warning of report.plan.warnings) out.warn(printable(warning));
   if (report.fallback) out.warn("the journal cannot be written: recorded in /run until it can");
+  if (report.unfinished !== undefined) out.warn(report.unfinished);
   if (report.setAside !== undefined) {
     out.warn(`the journal was damaged and lies aside now: ${report.setAside}`);
   }
