@@ -77,7 +77,8 @@ export function growWal(path: string, sizeBytes: number): void {
 export function keepBallast(path: string): void {
   const ballast = `${path}.ballast`;
   try {
-    if (!copyOnWriteTypes.has(fs.statfsSync(parentOf(path)).type)) return;
+    const { type, bavail, bsize } = fs.statfsSync(parentOf(path));
+    if (!copyOnWriteTypes.has(type) || bavail * bsize < 4 * ballastBytes) return;
     if ((fs.statSync(ballast, { throwIfNoEntry: false })?.size ?? 0) >= ballastBytes) return;
     const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = fs.constants;
     const fd = fs.openSync(ballast, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
@@ -94,7 +95,8 @@ export function keepBallast(path: string): void {
 
 /** Gives the ballast up after a write failed for lack of space. @returns whether trying again makes sense */
 export function freeBallast(path: string, thrown: unknown): boolean {
-  if (!isErrno(thrown, "SQLITE_FULL")) return false;
+  const full = thrown instanceof CitadelError && thrown.code === "DATABASE_FULL";
+  if (!full && !isErrno(thrown, "SQLITE_FULL")) return false;
   try {
     fs.unlinkSync(`${path}.ballast`);
     syncDirectory(parentOf(path)); // btrfs frees the extents with its transaction commit
@@ -136,9 +138,9 @@ export function openReadOnly(path: string): Database {
       throw thrown;
     }
   } catch (thrown) {
-    if (!isErrno(thrown, "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_READONLY_CANTINIT")) {
-      throw thrown;
-    }
+    // IOERR_SHM…: the index of the WAL lies in a file too, and a full copy-on-write disk has no room for it.
+    const code = isErrno(thrown) ? thrown.code : "";
+    if (!/^SQLITE_(CANTOPEN|READONLY|IOERR_SHM)/.test(code)) throw thrown;
     fs.accessSync(path, fs.constants.R_OK);
     const walBytes = fs.statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
     return walBytes === 0 ? openImmutable(path) : openCopy(path);

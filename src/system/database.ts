@@ -76,6 +76,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   try {
     return openForChange(options, undefined);
   } catch (thrown) {
+    if (freeBallast(options.path, thrown)) return openForChange(options, undefined);
     if (options.damage !== "set-aside" || !isDamage(thrown)) throw thrown;
     const aside = setAsideFiles(options.path, options.clock.nowMs());
     return openForChange(options, aside);

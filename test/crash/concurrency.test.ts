@@ -193,6 +193,38 @@ describe.skipIf(process.getuid?.() !== 0)("a journal that cannot be written", ()
     }));
 });
 
+test.skipIf(process.getuid?.() !== 0 || Bun.which("mkfs.btrfs") === null)(
+  "a full copy-on-write disk gives up its ballast, and changes go on in the journal",
+  async () => {
+    using host = createTestHost();
+    const { stateDir } = host.options;
+    const sh = (script: string) => Bun.spawnSync(["sh", "-c", script]).exitCode;
+    fs.mkdirSync(stateDir, { recursive: true });
+    const image = `${host.root}/image`;
+    const mount = `truncate -s 150M ${image} && mkfs.btrfs -qf ${image} && mount -o loop ${image} ${stateDir}`;
+    if (sh(mount) !== 0) return console.log("skipped: btrfs cannot be mounted here");
+    try {
+      fs.chmodSync(stateDir, 0o700);
+      await change(host.engine, [op.createLink(host.path("l"), "/0")]);
+      host.engine[Symbol.dispose]();
+      expect(fs.existsSync(`${stateDir}/journal.db.ballast`)).toBe(true);
+      sh(
+        `dd if=/dev/urandom of=${stateDir}/big bs=1M; dd if=/dev/urandom of=${stateDir}/small bs=4k; sync`,
+      );
+      for (let at = 0; at < 4; at += 1) {
+        const step = op.replaceLink(host.path("l"), `/${at}`, `/${at + 1}`);
+        expect((await change(host.engine, [step])).outcome).toBe("applied");
+      }
+      expect(host.engine.state.problem).toBeUndefined();
+      expect(host.engine.state.generation).toBe(5);
+    } finally {
+      host.engine[Symbol.dispose]();
+      sh(`umount -l ${stateDir}`);
+    }
+  },
+  60_000,
+);
+
 test("an interrupted command undoes what it did and reports it as cancelled", async () => {
   using host = createTestHost();
   const controller = new AbortController();
