@@ -54,8 +54,10 @@ function planMount(facts: HostFacts, storage: StorageFacts, options: MountPlanOp
   const done = replace?.operations.length === 1;
   return joinParts([
     planNow(facts, storage, wanted, now, done),
+    wanted.includes("data=writeback")
+      ? planJournalMode(facts, storage, data === undefined)
+      : emptyPart,
     data === undefined ? settledData(storage, wanted) : (replace ?? emptyPart),
-    data === undefined || done ? emptyPart : planJournalMode(facts, storage, data),
   ]);
 }
 
@@ -164,8 +166,9 @@ function obstacleTo(facts: HostFacts, storage: StorageFacts): string | undefined
   return `in use by ${user.name} (pid ${user.pid}, ${user.path})${more}`;
 }
 
-function planJournalMode(facts: HostFacts, storage: StorageFacts, data: string): PlanPart {
-  if (data !== "data=writeback") return emptyPart; // ordered is what ext4 does without a flag
+/** The superblock's default for the next mount; `data=ordered` is what ext4 does without a flag. */
+function planJournalMode(facts: HostFacts, storage: StorageFacts, inForce: boolean): PlanPart {
+  if (inForce && (facts.relocated || storage.defaultMountOptions === undefined)) return emptyPart;
   if (facts.relocated) {
     const command = `tune2fs -o journal_data_writeback ${storage.mount?.source ?? "DEVICE"}`;
     return { ...emptyPart, onTheHost: [command] };

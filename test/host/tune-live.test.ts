@@ -93,6 +93,20 @@ live("on ext4", () => {
     expect(tune(host, "rollback", "--yes").document?.steps).toEqual([]);
   }, 60_000);
 
+  test("--remount-now at once: the data mode is in force and the default of the superblock too", () => {
+    using host = createPrivateHost("ext4", "ext4");
+    const before = stateOf(host);
+    expect(tune(host, "apply", "--yes", "--remount-now").document?.pending).toEqual([]);
+    const flags = `tune2fs -l ${host.devices.models} | grep '^Default mount'`;
+    expect(host.bash(flags)).toContain("journal_data_writeback");
+    expect(host.bash("findmnt -n -o VFS-OPTIONS /mnt/citadel-models")).toBe(
+      "rw,noatime,nodiratime",
+    );
+    expect(tune(host, "apply", "--yes", "--remount-now").document?.steps).toEqual([]);
+    expect(tune(host, "rollback", "--yes").exitCode).toBe(0);
+    expect(stateOf(host)).toBe(before);
+  }, 60_000);
+
   test("planb-02 turns barriers off and rollback turns them on again", () => {
     using host = createPrivateHost("ext4", "ext4");
     const before = stateOf(host);
