@@ -6,6 +6,9 @@ import { answerJobs } from "../system/worker-pool.ts";
 import { type CopyMemory, copyFile, packRingBytes } from "./copy/copy-file.ts";
 import type { CopyResult, WorkerAnswer, WorkerJob } from "./copy/job.ts";
 
+/** The collector sizes its heap by the machine's memory, not by what a backup may take. */
+const filesPerCollection = 8192;
+let filesSinceCollection = 0;
 let ring = new Uint8Array(0);
 
 function memoryOf(ringBytes: number, packLock: SharedArrayBuffer): CopyMemory {
@@ -38,7 +41,16 @@ async function handle(job: WorkerJob): Promise<WorkerAnswer> {
   }
   const memory = memoryOf(job.ringBytes, job.packLock);
   const results: CopyResult[] = [];
-  for (const one of job.jobs) results.push(await copyFile(one, memory));
+  filesSinceCollection += job.orders.length;
+  if (filesSinceCollection >= filesPerCollection) {
+    filesSinceCollection = 0;
+    Bun.gc(true);
+  }
+  const { task } = job;
+  for (const order of job.orders) {
+    const source = `${task.sourceRoot}/${order.path}`;
+    results.push(await copyFile({ ...task, ...order, source }, memory));
+  }
   return results;
 }
 

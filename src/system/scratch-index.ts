@@ -34,19 +34,68 @@ const schema = `
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA cache_size = -8192;
   CREATE TABLE content (sha256 TEXT, size INTEGER, attributes TEXT, path TEXT, stored TEXT, mtime TEXT, details TEXT);
-  CREATE INDEX content_sha256 ON content (sha256);
-  CREATE INDEX content_size ON content (size);
+  CREATE INDEX content_size ON content (size) WHERE size > 1048576;
   CREATE TABLE line (path TEXT PRIMARY KEY, flag TEXT, text TEXT) WITHOUT ROWID;
   CREATE TABLE kept (path TEXT PRIMARY KEY) WITHOUT ROWID;
 `;
 
 const rowsPerTransaction = 5000;
 
+/**
+ * From the start of a hash to the rows that may have it, in memory: twelve bytes a row. An index on random hashes in
+ * the file would turn over its pages at every row (measured: 130 of 180 microseconds per file).
+ */
+class RowsByHash {
+  #keys = new Uint32Array(1024);
+  #rows = new Uint32Array(1024);
+  #count = 0;
+
+  add(sha256: string, row: number): void {
+    if (this.#count * 3 > this.#keys.length * 2) this.#grow();
+    this.#put(keyOf(sha256), row);
+    this.#count += 1;
+  }
+
+  #put(key: number, row: number): void {
+    const mask = this.#keys.length - 1;
+    let at = key & mask;
+    while (this.#rows[at] !== 0) at = (at + 1) & mask;
+    this.#keys[at] = key;
+    this.#rows[at] = row;
+  }
+
+  #grow(): void {
+    const [keys, rows] = [this.#keys, this.#rows];
+    this.#keys = new Uint32Array(keys.length * 2);
+    this.#rows = new Uint32Array(keys.length * 2);
+    for (const [at, row] of rows.entries()) {
+      if (row !== 0) this.#put(keys[at] ?? 0, row);
+    }
+  }
+
+  /** Rows that may have this hash, at most 64. */
+  find(sha256: string): number[] {
+    const key = keyOf(sha256);
+    const mask = this.#keys.length - 1;
+    const found: number[] = [];
+    for (let at = key & mask; this.#rows[at] !== 0 && found.length < 64; at = (at + 1) & mask) {
+      if (this.#keys[at] === key) found.push(this.#rows[at] ?? 0);
+    }
+    return found;
+  }
+}
+
+function keyOf(sha256: string): number {
+  return Number.parseInt(sha256.slice(0, 8), 16);
+}
+
 export class ScratchIndex implements Disposable {
   readonly #database: Database;
   readonly #path: string;
   readonly #statements = new Map<string, Statement>();
+  readonly #byHash = new RowsByHash();
   #pending = 0;
+  #rows = 0;
 
   /** @param path of the file to make; one that is there already is removed */
   constructor(path: string) {
@@ -83,6 +132,7 @@ export class ScratchIndex implements Disposable {
   }
 
   addContent(content: StoredContent): void {
+    this.#byHash.add(content.sha256, (this.#rows += 1));
     this.#change(
       "INSERT INTO content VALUES (?, ?, ?, ?, ?, ?, ?)",
       content.sha256,
@@ -103,10 +153,10 @@ export class ScratchIndex implements Disposable {
     );
   }
 
-  /** Stored content of this size, the newest first. */
+  /** Stored content of this size, which is above 1 MiB, the newest first. */
   findBySize(sizeBytes: number): StoredContent[] {
     return this.#find(
-      "SELECT * FROM content WHERE size = ? ORDER BY rowid DESC LIMIT 64",
+      "SELECT * FROM content WHERE size > 1048576 AND size = ? ORDER BY rowid DESC LIMIT 64",
       sizeBytes,
     );
   }

@@ -30,10 +30,15 @@ export interface WalkOptions {
   readonly crossFileSystems: boolean;
 }
 
-/** The names of one directory, zero-terminated one after another; a directory is there twice: `a` and `a/`. */
+/**
+ * The names of one directory, zero-terminated, in blocks: a name lies whole in one block. A directory is there twice:
+ * `a` and `a/`. A place is the number of the block times its size, and the offset in it.
+ */
 interface Listing {
-  readonly names: Buffer;
-  /** Offsets of the names, sorted by bytes. */
+  readonly blocks: readonly Buffer[];
+  /** Addresses of the blocks. */
+  readonly addresses: readonly number[];
+  /** Places of the names, sorted by bytes. */
   readonly order: Uint32Array;
 }
 
@@ -43,8 +48,8 @@ interface Level {
   readonly prefix: string;
   readonly listing: Listing;
   next: number;
-  /** Subdirectories that are not to be entered. */
-  readonly closed: Set<string>;
+  /** Subdirectories that were seen and wait for their turn: few at any time. */
+  readonly toEnter: Set<string>;
 }
 
 const direntsBuffer = Buffer.from(new ArrayBuffer(256 * 1024));
@@ -66,26 +71,29 @@ export function* walkTree(root: string, options: WalkOptions): Generator<WalkedE
     const rootStat = statFd(rootFd);
     levels.push(openLevel(rootFd, ""));
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
-      const offset = level.listing.order[level.next];
-      if (offset === undefined) {
+      const place = level.listing.order[level.next];
+      if (place === undefined) {
         closeSync(level.fd);
         levels.pop();
         continue;
       }
       level.next += 1;
-      const { names } = level.listing;
-      const end = names.indexOf(0, offset);
-      if (names[end - 1] === slash) {
-        const entry = enter(levels, level, names.toString("latin1", offset, end - 1));
+      const number = Math.floor(place / blockBytes);
+      const offset = place % blockBytes;
+      const block = level.listing.blocks[number] ?? direntsBuffer;
+      const end = block.indexOf(0, offset);
+      if (block[end - 1] === slash) {
+        const entry = enter(levels, level, block.toString("latin1", offset, end - 1));
         if (entry !== undefined) yield entry;
         continue;
       }
-      const name = names.toString("latin1", offset, end);
+      const name = block.toString("latin1", offset, end);
       if (name === ".") {
         yield plain(".", rootStat);
         continue;
       }
-      const entry = look(level, name, addressOf(names) + offset, rootStat, options);
+      const address = (level.listing.addresses[number] ?? 0) + offset;
+      const entry = look(level, name, address, rootStat, options);
       if (entry !== undefined) yield entry;
     }
   } finally {
@@ -123,14 +131,12 @@ function look(
     const stat = statAt(level.fd, pointer);
     const type = stat.mode & constants.S_IFMT;
     if (type === constants.S_IFLNK) return plain(path, stat, readLinkAt(level.fd, pointer));
-    if (type !== constants.S_IFDIR) level.closed.add(name);
     if (stat.isMountRoot && !options.crossFileSystems) {
-      level.closed.add(name);
       return { ...plain(path, stat), isForeignMount: true };
     }
+    if (type === constants.S_IFDIR) level.toEnter.add(name);
     return plain(path, stat);
   } catch (thrown) {
-    level.closed.add(name);
     if (isErrno(thrown, "ENOENT")) return undefined;
     return { ...plain(path, rootStat), failure: fromErrno(thrown, "statx", displayOf(path)) };
   }
@@ -138,7 +144,7 @@ function look(
 
 /** Goes down into a directory. @returns an entry only where that failed */
 function enter(levels: Level[], level: Level, name: string): WalkedEntry | undefined {
-  if (level.closed.delete(name)) return undefined;
+  if (!level.toEnter.delete(name)) return undefined;
   const path = level.prefix + name;
   let fd = -1;
   try {
@@ -155,27 +161,12 @@ function enter(levels: Level[], level: Level, name: string): WalkedEntry | undef
 }
 
 function openLevel(fd: number, prefix: string): Level {
-  return { fd, prefix, listing: list(fd, prefix === ""), next: 0, closed: new Set() };
+  return { fd, prefix, listing: list(fd, prefix === ""), next: 0, toEnter: new Set() };
 }
 
 /** Lists an open directory, sorted. @param withSelf whether `.` is wanted among the names */
 function list(fd: number, withSelf: boolean): Listing {
-  let names = Buffer.from(new ArrayBuffer(8192)); // its address is kept: never a small typed array
-  let used = 0;
-  const offsets: number[] = [];
-  const add = (from: Buffer, start: number, end: number, tail: string) => {
-    const length = end - start + tail.length + 1;
-    while (used + length > names.length) {
-      const grown = Buffer.from(new ArrayBuffer(names.length * 2));
-      names.copy(grown, 0, 0, used);
-      names = grown;
-    }
-    offsets.push(used);
-    from.copy(names, used, start, end);
-    if (tail !== "") names[end - start + used] = slash;
-    used += length;
-    names[used - 1] = 0;
-  };
+  const names = new NameStore();
   for (let filled = readDirents(fd, direntsBuffer); filled > 0;) {
     for (let at = 0; at < filled;) {
       const recordLength = direntsBuffer.readUInt16LE(at + 16);
@@ -186,26 +177,65 @@ function list(fd: number, withSelf: boolean): Listing {
       const isDot = direntsBuffer[start] === 0x2e && end - start === 1;
       const isDots = end - start === 2 && direntsBuffer.readUInt16LE(start) === 0x2e2e;
       if (isDots || (isDot && !withSelf)) continue;
-      add(direntsBuffer, start, end, "");
-      if (!isDot && (type === directoryType || type === unknownType)) {
-        add(direntsBuffer, start, end, "/");
-      }
+      names.add(start, end, false);
+      if (!isDot && (type === directoryType || type === unknownType)) names.add(start, end, true);
     }
     filled = readDirents(fd, direntsBuffer);
   }
-  return { names, order: sortOffsets(names, offsets) };
+  return names.finish();
 }
 
-function sortOffsets(names: Buffer, offsets: readonly number[]): Uint32Array {
-  const order = Uint32Array.from(offsets);
-  order.sort((left, right) => {
-    let a = left;
-    let b = right;
-    while (names[a] === names[b] && names[a] !== 0) {
-      a += 1;
-      b += 1;
+const firstBlockBytes = 4096;
+const blockBytes = 256 * 1024;
+
+/** Collects names; memory grows by blocks, so that a directory of a million names costs what they take and no more. */
+class NameStore {
+  readonly #blocks: Buffer[] = [];
+  #room = 0;
+  #used = 0;
+  #places = new Uint32Array(256);
+  #count = 0;
+
+  /** Adds the name at [start, end) of the dirents buffer. */
+  add(start: number, end: number, withSlash: boolean): void {
+    const length = end - start + (withSlash ? 2 : 1);
+    if (this.#used + length > this.#room) this.#grow();
+    const block = this.#blocks.at(-1);
+    if (block === undefined) return;
+    if (this.#count === this.#places.length) {
+      const places = new Uint32Array(this.#count * 2);
+      places.set(this.#places);
+      this.#places = places;
     }
-    return (names[a] ?? 0) - (names[b] ?? 0);
-  });
-  return order;
+    this.#places[this.#count] = (this.#blocks.length - 1) * blockBytes + this.#used;
+    this.#count += 1;
+    direntsBuffer.copy(block, this.#used, start, end);
+    if (withSlash) block[this.#used + length - 2] = slash;
+    block[this.#used + length - 1] = 0;
+    this.#used += length;
+  }
+
+  #grow(): void {
+    // with an ArrayBuffer of its own, as its address is kept; most directories are small
+    this.#room = this.#blocks.length === 0 ? firstBlockBytes : blockBytes;
+    this.#blocks.push(Buffer.from(new ArrayBuffer(this.#room)));
+    this.#used = 0;
+  }
+
+  finish(): Listing {
+    const blocks = this.#blocks;
+    const order = this.#places.subarray(0, this.#count);
+    order.sort((left, right) => {
+      const first = blocks[Math.floor(left / blockBytes)] ?? direntsBuffer;
+      const second = blocks[Math.floor(right / blockBytes)] ?? direntsBuffer;
+      let a = left % blockBytes;
+      let b = right % blockBytes;
+      while (first[a] === second[b] && first[a] !== 0) {
+        a += 1;
+        b += 1;
+      }
+      return (first[a] ?? 0) - (second[b] ?? 0);
+    });
+    return { blocks, addresses: blocks.map(addressOf), order };
+  }
 }

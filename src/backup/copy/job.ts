@@ -18,26 +18,35 @@ export interface PackRequest {
   readonly level: number;
 }
 
-export interface CopyJob {
-  /** Place in the order of entries; the answer carries it. */
-  readonly sequence: number;
-  readonly source: string;
-  /** Relative path, as in the manifest. */
-  readonly path: string;
+/** What is the same for all files of a run. */
+export interface CopyTask {
+  readonly sourceRoot: string;
   /** `data/` of the snapshot. */
   readonly dataRoot: string;
+  /** Share blocks with the source where the file system can (never for a full backup). */
+  readonly reflink: boolean;
+  readonly pack: PackRequest | undefined;
+  readonly digests: readonly ExtraAlgorithm[];
+  /** How fast a large file may be read; 0: as fast as it goes. */
+  readonly bytesPerSecond: number;
+}
+
+export interface CopyOrder {
+  /** Place in the order of entries; the answer carries it. */
+  readonly sequence: number;
+  /** Relative path, as in the manifest. */
+  readonly path: string;
   /** Which inode the walk saw; another one must at least lie at the same place without a link on the way. */
   readonly dev: number;
   readonly ino: bigint;
   readonly sizeBytes: number;
-  /** Share blocks with the source where the file system can (never for a full backup). */
-  readonly reflink: boolean;
   /** A stored file of this size that may be the same: read and compared first, written only from where they differ. */
   readonly candidate?: { readonly sha256: string; readonly xxh3: readonly string[] } | undefined;
-  readonly pack?: PackRequest | undefined;
-  readonly digests: readonly ExtraAlgorithm[];
-  /** How fast a large file may be read; 0: as fast as it goes. */
-  readonly bytesPerSecond: number;
+}
+
+/** An order and what belongs to it. */
+export interface CopyJob extends CopyOrder, CopyTask {
+  readonly source: string;
 }
 
 export interface CopiedContent {
@@ -73,7 +82,8 @@ export type CopyResult = CopiedContent | CopyRefusal;
 export type WorkerJob =
   | {
       readonly kind: "copy";
-      readonly jobs: readonly CopyJob[];
+      readonly orders: readonly CopyOrder[];
+      readonly task: CopyTask;
       /** Memory of this worker's buffers. */
       readonly ringBytes: number;
       /** One word, shared by the workers: who holds it may pack a large file. */

@@ -8,7 +8,8 @@ import { isErrno, type System } from "../../system/index.ts";
 import { type WalkedEntry, walkTree } from "../../system/tree-walk.ts";
 import {
   type CopiedContent,
-  type CopyJob,
+  type CopyOrder,
+  type CopyTask,
   type CopyRefusal,
   type WorkerAnswer,
   type WorkerJob,
@@ -50,12 +51,14 @@ export interface BuildContext {
 const batchFiles = 64;
 const batchBytes = 4 * 1024 * 1024;
 const entriesPerTurn = 512;
+/** The collector sizes its heap by the machine's memory: on a large one it would let millions of entries lie. */
+const entriesPerCollection = 8192;
 /** The kernel stamps changes with a clock that may lag this far: a file so fresh may change again unseen. */
 const clockGrainNs = 20_000_000n;
 
 interface Asked {
   readonly slot: Slot;
-  readonly job: CopyJob;
+  readonly job: CopyOrder;
   readonly guess: Shareable | undefined;
 }
 
@@ -75,13 +78,14 @@ export class SnapshotBuilder {
   readonly #data: string;
   readonly #root: string;
   readonly #isSharing: boolean;
+  readonly #task: CopyTask;
   readonly #trustedBeforeNs: bigint;
   readonly #hardlinks = new Map<string, { slot: Slot; left: number }>();
   readonly #asked = new Map<number, Asked>();
   readonly #packLock = new SharedArrayBuffer(4);
-  #batch: CopyJob[] = [];
+  #batch: CopyOrder[] = [];
   #batchSize = 0;
-  #again: CopyJob[] = [];
+  #again: CopyOrder[] = [];
   #sequence = 0;
   #wake: () => void = () => {};
   #doneBytes = 0;
@@ -95,6 +99,17 @@ export class SnapshotBuilder {
     this.#root = toLatin1(partial.directory);
     this.#data = `${this.#root}/data`;
     this.#isSharing = options.type === "incremental";
+    this.#task = {
+      sourceRoot: this.#source,
+      dataRoot: this.#data,
+      reflink: this.#isSharing,
+      pack:
+        options.compression === null
+          ? undefined
+          : { root: `${this.#root}/packed`, ...options.compression },
+      digests: options.extraChecksums,
+      bytesPerSecond: options.limitBytesPerSecond,
+    };
     this.#index = new ContentIndex(partial.scratch, partial.directory, parent);
     this.#trustedBeforeNs =
       parent === undefined
@@ -116,6 +131,7 @@ export class SnapshotBuilder {
       let turn = 0;
       for (const walked of walkTree(this.#source, options)) {
         if ((turn += 1) % entriesPerTurn === 0) {
+          if (turn % entriesPerCollection === 0) Bun.gc(true);
           await system.clock.sleep(0);
           signal.throwIfAborted();
           this.#report(walked.path);
@@ -150,7 +166,7 @@ export class SnapshotBuilder {
     });
   }
 
-  *#enqueue(job: CopyJob): Generator<WorkerJob> {
+  *#enqueue(job: CopyOrder): Generator<WorkerJob> {
     if (job.sizeBytes > smallFileBytes) {
       yield this.#workerJob([job]);
       return;
@@ -169,8 +185,9 @@ export class SnapshotBuilder {
     yield this.#workerJob(jobs);
   }
 
-  #workerJob(jobs: readonly CopyJob[]): WorkerJob {
-    return { kind: "copy", jobs, ringBytes: this.#context.ringBytes, packLock: this.#packLock };
+  #workerJob(orders: readonly CopyOrder[]): WorkerJob {
+    const { ringBytes } = this.#context;
+    return { kind: "copy", orders, task: this.#task, ringBytes, packLock: this.#packLock };
   }
 
   #report(current: string): void {
@@ -186,7 +203,7 @@ export class SnapshotBuilder {
   }
 
   /** Deals with one path of the source. @returns what a worker has to do for it */
-  #take(walked: WalkedEntry, cursor: ParentCursor): CopyJob | undefined {
+  #take(walked: WalkedEntry, cursor: ParentCursor): CopyOrder | undefined {
     const { stat, failure } = walked;
     const path = walked.path as BytePath;
     this.#doneItems += 1;
@@ -246,7 +263,7 @@ export class SnapshotBuilder {
     this.#push({ ...base, type: "symlink", target });
   }
 
-  #takeFile(path: BytePath, stat: ExactStat, cursor: ParentCursor): CopyJob | undefined {
+  #takeFile(path: BytePath, stat: ExactStat, cursor: ParentCursor): CopyOrder | undefined {
     const former = cursor.at(path);
     const first = this.#firstName(stat);
     const slot: Slot = { path, state: "pending", entry: undefined, first: first?.slot };
@@ -335,7 +352,7 @@ export class SnapshotBuilder {
     return unchangedEntry(path, stat, found, this.#context.names);
   }
 
-  #ask(slot: Slot, stat: ExactStat, mayGuess: boolean): CopyJob {
+  #ask(slot: Slot, stat: ExactStat, mayGuess: boolean): CopyOrder {
     const { options } = this.#context;
     const attributes = `${stat.mode & 0o7777}:${stat.uid}:${stat.gid}`;
     const isLarge = stat.sizeBytes > smallFileBytes;
@@ -349,22 +366,13 @@ export class SnapshotBuilder {
             options.compression !== null,
           )
         : undefined;
-    const job: CopyJob = {
+    const job: CopyOrder = {
       sequence: (this.#sequence += 1),
-      source: `${this.#source}/${slot.path}`,
       path: slot.path,
-      dataRoot: this.#data,
       dev: stat.dev,
       ino: stat.ino,
       sizeBytes: stat.sizeBytes,
-      reflink: this.#isSharing,
       candidate: guess && { sha256: guess.sha256, xxh3: guess.xxh3 },
-      pack:
-        options.compression === null
-          ? undefined
-          : { root: `${this.#root}/packed`, ...options.compression },
-      digests: options.extraChecksums,
-      bytesPerSecond: options.limitBytesPerSecond,
     };
     this.#asked.set(job.sequence, { slot, job, guess });
     return job;

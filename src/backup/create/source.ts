@@ -42,6 +42,7 @@ export async function surveySource(
   const root = Buffer.from(options.sourcePath).toString("latin1");
   for (const { stat: found, failure } of walkTree(root, options)) {
     if ((survey.entries += 1) % 4096 === 0) {
+      if (survey.entries % 16_384 === 0) Bun.gc(true); // see entriesPerCollection in builder.ts
       await system.clock.sleep(0);
       signal.throwIfAborted();
     }
