@@ -25,6 +25,7 @@ import {
   typeOfMode,
   unchangedEntry,
 } from "./entry.ts";
+import { FirstNames } from "./first-names.ts";
 import { type LinkOutcome, makeParents, replaceByLink, shareStored } from "./linking.ts";
 import type { CreateOptions, CreateProgress } from "./options.ts";
 import { OrderedOutput, type Slot, type WrittenLists } from "./ordered-output.ts";
@@ -80,7 +81,7 @@ export class SnapshotBuilder {
   readonly #isSharing: boolean;
   readonly #task: CopyTask;
   readonly #trustedBeforeNs: bigint;
-  readonly #hardlinks = new Map<string, { slot: Slot; left: number }>();
+  readonly #firstNames = new FirstNames();
   readonly #asked = new Map<number, Asked>();
   readonly #packLock = new SharedArrayBuffer(4);
   #batch: CopyOrder[] = [];
@@ -265,16 +266,13 @@ export class SnapshotBuilder {
 
   #takeFile(path: BytePath, stat: ExactStat, cursor: ParentCursor): CopyOrder | undefined {
     const former = cursor.at(path);
-    const first = this.#firstName(stat);
-    const slot: Slot = { path, state: "pending", entry: undefined, first: first?.slot };
+    const first = this.#firstNames.take(stat);
+    const slot: Slot = { path, state: "pending", entry: undefined, first };
     if (first !== undefined) {
-      if ((first.left -= 1) === 0) this.#hardlinks.delete(inodeKey(stat));
       this.#output.push(slot);
       return undefined;
     }
-    if (stat.linkCount > 1) {
-      this.#hardlinks.set(inodeKey(stat), { slot, left: stat.linkCount - 1 });
-    }
+    this.#firstNames.add(stat, slot);
     const taken = this.#takeOver(path, stat, former) ?? this.#takeResumed(path, stat);
     if (taken !== undefined) {
       slot.entry = taken;
@@ -283,10 +281,6 @@ export class SnapshotBuilder {
     }
     this.#output.push(slot);
     return taken === undefined ? this.#ask(slot, stat, true) : undefined;
-  }
-
-  #firstName(stat: ExactStat) {
-    return stat.linkCount > 1 ? this.#hardlinks.get(inodeKey(stat)) : undefined;
   }
 
   /** The parent's stored file, linked, where nothing changed since. */
@@ -497,8 +491,4 @@ export class SnapshotBuilder {
   abandon(): void {
     this.#output.abandon();
   }
-}
-
-function inodeKey(stat: ExactStat): string {
-  return `${stat.dev}:${stat.ino}`;
 }

@@ -1,0 +1,24 @@
+// Hard links within the source: which path was the first name of an inode. Forgotten when its last name was seen.
+
+import type { ExactStat } from "../../system/native.ts";
+import type { Slot } from "./ordered-output.ts";
+
+export class FirstNames {
+  readonly #slots = new Map<string, { slot: Slot; left: number }>();
+
+  /** The first name of this inode, where it had one before. */
+  take(stat: ExactStat): Slot | undefined {
+    if (stat.linkCount <= 1) return undefined;
+    const key = `${stat.dev}:${stat.ino}`;
+    const found = this.#slots.get(key);
+    if (found === undefined) return undefined;
+    if ((found.left -= 1) === 0) this.#slots.delete(key);
+    return found.slot;
+  }
+
+  /** Notes a first name. */
+  add(stat: ExactStat, slot: Slot): void {
+    if (stat.linkCount <= 1) return;
+    this.#slots.set(`${stat.dev}:${stat.ino}`, { slot, left: stat.linkCount - 1 });
+  }
+}
