@@ -11,6 +11,8 @@ import { CitadelError, isWithin, joinPath, type AbsolutePath } from "../core/ind
 import { fromErrno, realpath, type System } from "../system/index.ts";
 import { acquireLock } from "../system/lock.ts";
 import { version } from "../version.ts";
+import { reservePath } from "../backup/cleanup.ts";
+import { keepReserve } from "../system/reserve-file.ts";
 import type { App } from "./app.ts";
 import { recordJob } from "./backup-repository.ts";
 import { statePlaces } from "./transaction.ts";
@@ -67,6 +69,7 @@ export async function createBackup(
       const report = await createSnapshot(options, { system: app.system, ...context });
       const isWanted = request.verify ?? app.settings.backup.verify_backups;
       const verification = isWanted ? await verifyCreated(app, report, context) : undefined;
+      keepReserve(reservePath(options.repositoryPath), backup.reserve_bytes);
       return { report, verification };
     },
     ({ report, verification }) => ({

@@ -1,0 +1,59 @@
+// A backup disk with 0 bytes free: list, verify, restore elsewhere and clean-up work, through the reserve.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { keepReserve, releaseReserve } from "../../src/system/reserve-file.ts";
+import { runCli } from "../support/run-cli.ts";
+import { buildSnapshot } from "../support/snapshot-builder.ts";
+
+let root: string;
+let isMounted = false;
+const disk = () => `${root}/mnt/citadel-backup`;
+beforeAll(() => {
+  root = fs.realpathSync(fs.mkdtempSync(`${tmpdir()}/full-`));
+  fs.mkdirSync(disk(), { recursive: true });
+  const image = `${root}/disk.img`;
+  fs.writeFileSync(image, "");
+  fs.truncateSync(image, 64 * 1024 * 1024);
+  const made = Bun.spawnSync(["mkfs.ext4", "-q", "-F", image]).exitCode === 0;
+  isMounted = made && Bun.spawnSync(["mount", "-o", "loop", image, disk()]).exitCode === 0;
+  if (!isMounted) console.log("skipped: cannot mount a file system here");
+});
+afterAll(() => {
+  if (isMounted) Bun.spawnSync(["umount", disk()]);
+  fs.rmSync(root, { recursive: true, force: true });
+});
+
+test("the reserve is made once, refused where there is no room, and given up whole", () => {
+  const path = `${root}/reserve`;
+  expect(keepReserve(path, 3_000_000)).toBe(true);
+  const { ino } = fs.statSync(path);
+  expect(keepReserve(path, 3_000_000)).toBe(true);
+  expect(fs.statSync(path).ino).toBe(ino);
+  expect(releaseReserve(path)).toBe(3_000_000);
+  expect(releaseReserve(path)).toBe(0);
+  expect(keepReserve(path, 0)).toBe(false);
+  expect(keepReserve(path, Number.MAX_SAFE_INTEGER)).toBe(false);
+});
+
+test("at 0 bytes free list, verify, restore and cleanup work", async () => {
+  if (!isMounted) return;
+  const source = `${root}/mnt/citadel-models/active`;
+  fs.mkdirSync(source, { recursive: true });
+  fs.writeFileSync(`${source}/w`, Buffer.alloc(8_000_000, 1));
+  const dayMs = 86_400_000;
+  for (const days of [90, 80, 1])
+    buildSnapshot(disk(), source, { atMs: Date.now() - days * dayMs });
+  keepReserve(`${disk()}/.citadel-agent.reserve`, 4_000_000);
+  Bun.spawnSync(["dd", "if=/dev/zero", `of=${disk()}/filler`, "bs=64k"], { stderr: "ignore" });
+  expect(fs.statfsSync(disk()).bavail).toBe(0);
+  const agent = (...args: string[]) => runCli(["--root", root, "backup", ...args, "--json"]);
+  expect((await agent("list")).exitCode).toBe(0);
+  expect((await agent("verify", "--all")).exitCode).toBe(0);
+  expect((await agent("restore", "latest", "--to", "/elsewhere")).exitCode).toBe(0);
+  const cleaned = await agent("cleanup", "--force", "--yes");
+  expect({ exitCode: cleaned.exitCode, stderr: cleaned.stderr }).toMatchObject({ exitCode: 0 });
+  expect(cleaned.json<{ removed: string[] }>().removed).toHaveLength(2);
+  expect(fs.statfsSync(disk()).bavail).toBeGreaterThan(0);
+}, 60_000);
