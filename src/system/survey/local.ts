@@ -8,7 +8,7 @@ import { resolutionOf, stateOf } from "./probe.ts";
 import type { Answer, Resolution } from "./question.ts";
 
 /** What has no device behind it that could stop answering. */
-const memoryTypes = new Set(["tmpfs", "ramfs", "rootfs"]);
+const memoryTypes = new Set(["tmpfs", "ramfs", "rootfs", "devtmpfs"]);
 
 export interface LocalView {
   /** The mount point that holds `path`, by text. */

@@ -141,16 +141,18 @@ async function readAnswers(
   stop: AbortSignal,
 ): Promise<Answer[]> {
   const reader = stream.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
+  const chunks: Uint8Array[] = [];
+  let sizeBytes = 0;
   const stopped = new Promise<"stopped">((resolve) => {
     stop.addEventListener("abort", () => resolve("stopped"), { once: true });
   });
-  while (text.length < outputLimitBytes) {
+  while (sizeBytes < outputLimitBytes) {
     const turn = await Promise.race([reader.read(), stopped]);
     if (turn === "stopped" || turn.done) break;
-    text += decoder.decode(turn.value, { stream: true });
+    chunks.push(turn.value);
+    sizeBytes += turn.value.length;
   }
+  const text = Buffer.concat(chunks).toString("utf8");
   const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
   lines.pop();
   return lines.map((line) => JSON.parse(line) as Answer);
