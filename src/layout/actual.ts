@@ -52,8 +52,9 @@ export function layoutQuestions(
 ): Question[] {
   const questions: Question[] = [];
   const asked = new Set<string>();
+  const troubled = roots.some((root) => root.state !== "ok");
   const state = (path: string) => {
-    if (asked.has(path) || blockedReason(path, roots) !== undefined) return;
+    if (asked.has(path) || (troubled && blockedReason(path, roots) !== undefined)) return;
     asked.add(path);
     questions.push({ kind: "state", path });
   };
@@ -111,10 +112,11 @@ export function toActualLayout(
     }
   }
   const troubled = roots.some((root) => root.state !== "ok");
+  const absent = { kind: "absent" } as const;
   const find = (from: Map<string, Answer>) => (path: string) => {
     const reason = troubled ? blockedReason(path, roots) : undefined;
     if (reason !== undefined) return { kind: "blocked", reason } as const;
-    return from.get(path) ?? ({ kind: "absent" } as const);
+    return from.get(path) ?? absent;
   };
   return { at: find(states), text: find(texts), entries, roots };
 }

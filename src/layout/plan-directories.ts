@@ -3,7 +3,7 @@
 import type { Operation } from "../transaction/index.ts";
 import { classifyDirectory, formatMode } from "./classify.ts";
 import type { DesiredDirectory } from "./desired.ts";
-import { needDirectory, refuse, type Draft } from "./plan.ts";
+import { blockedHint, needDirectory, refuse, type Draft } from "./plan.ts";
 import type { FoundState } from "../system/survey/question.ts";
 
 /** Plans every directory of the layout. */
@@ -28,7 +28,7 @@ export function planDirectories(draft: Draft): void {
 function refuseBlocked(draft: Draft, directory: DesiredDirectory, reason: string): void {
   const { path } = directory;
   const message = `${path} is left alone: ${reason}`;
-  const hint = "mount the storage (`findmnt`, `mount -a`), then run the command again";
+  const hint = blockedHint(reason);
   refuse(draft, {
     path,
     code: "BLOCKED",

@@ -13,7 +13,7 @@ import {
   type LinkVerdict,
 } from "./classify.ts";
 import type { DesiredLink } from "./desired.ts";
-import { needDirectory, refuse, type Draft, type Remainder } from "./plan.ts";
+import { blockedHint, needDirectory, refuse, type Draft, type Remainder } from "./plan.ts";
 
 /**
  * The name that `--move-aside` gives: with the time of the last change of what is moved, not of the command, so that
@@ -53,7 +53,7 @@ function planLink(draft: Draft, link: DesiredLink, verdict: LinkVerdict): void {
     case "wrong_owner":
       return setOwner(draft, link);
     case "blocked":
-      return leave(draft, link, verdict, "BLOCKED", blockedHint, "blocked");
+      return leave(draft, link, verdict, "BLOCKED", blockedHint(verdict.reason), "blocked");
     case "missing":
       return place(draft, link, "create_link", { type: "absent" }, "the link is missing");
     case "not_a_link":
@@ -67,8 +67,6 @@ function planLink(draft: Draft, link: DesiredLink, verdict: LinkVerdict): void {
       return replace(draft, link, verdict);
   }
 }
-
-const blockedHint = "mount the storage (`findmnt`, `mount -a`), then run the command again";
 
 /** Not mended by this plan: a conflict, a blocked storage root, or a cache link that must not stop the rest. */
 function leave(

@@ -113,6 +113,13 @@ export function refuse(draft: Draft, remainder: Remainder): void {
   draft.conflicts.push({ path, code, message, hint });
 }
 
+/** What to do about a storage root that is not there, is another one, or hangs. */
+export function blockedHint(reason: string): string {
+  return reason.includes("not answer")
+    ? "see `dmesg` and `findmnt`; mount it anew (`umount -l`, `mount`), then run the command again"
+    : "mount the storage (`findmnt`, `mount -a`), then run the command again";
+}
+
 /**
  * Makes sure that `path` is a directory when its turn comes, parents included: there already, or made by this plan.
  * @param reason why it is needed, for the step
