@@ -6,6 +6,5 @@ export const inertSettings: ReadonlySet<string> = new Set([
   "models.auto_backup",
   "monitoring.prometheus_port",
   "monitoring.grafana_port",
-  "backup.verify_every_days",
   "service.host",
 ]);
