@@ -22,9 +22,15 @@ export async function proveMountOptions(
   const unproved: string[] = [];
   const place = app.system.hostPaths.runtimeDir;
   if (lstat(place) === undefined) makeDirectories(place, 0o755);
+  const changed = new Set(
+    tune.items
+      .filter(({ item, state }) => item === "fstab" && state === "change")
+      .map(({ subject }) => subject),
+  );
   for (const { mountpoint, mount, node } of facts.storages) {
-    const options = mountpoint === undefined ? undefined : tune.fstabOptions.get(mountpoint);
-    if (mountpoint === undefined || options === undefined) continue;
+    if (mountpoint === undefined || !changed.has(mountpoint)) continue;
+    const options = tune.fstabOptions.get(mountpoint);
+    if (options === undefined) continue;
     if (mount === undefined || node === undefined || mount.fsRoot !== "/") {
       unproved.push(`${mountpoint}: its options could not be tried (not mounted from one device)`);
       continue;

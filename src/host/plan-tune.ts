@@ -65,9 +65,10 @@ export function planTune(facts: HostFacts, options: TuneOptions): TunePlan {
       unchanged: items.filter((item) => item.state === "ok").length,
       onTheHost: all.onTheHost,
       warnings: [],
-      annotations: { tune: { profile } },
+      // Without a step there is nothing to remember: a host that is tuned already gets no generation.
+      annotations: operations.length === 0 ? undefined : { tune: { profile } },
     },
-    risks: risksOf(items, fstab.optionsByMountpoint),
+    risks: risksOf(fstab.optionsByMountpoint),
     proposals: all.proposals,
     notes: all.notes,
     pending: items.filter((item) => item.state === "pending"),
@@ -133,10 +134,7 @@ function bracketed(operations: readonly Operation[], reload: Reload | undefined)
   ];
 }
 
-function risksOf(
-  items: readonly TuneItem[],
-  fstabOptions: ReadonlyMap<string, string>,
-): readonly string[] {
+function risksOf(fstabOptions: ReadonlyMap<string, string>): readonly string[] {
   const fields = [...fstabOptions.values()].map((text) => text.split(","));
   const has = (...options: string[]) =>
     fields.some((field) => field.some((option) => options.includes(option)));
@@ -147,5 +145,5 @@ function risksOf(
   if (has("data=writeback")) {
     risks.push("data=writeback: after a crash, files written without fsync may show old blocks");
   }
-  return items.length === 0 ? [] : risks;
+  return risks;
 }

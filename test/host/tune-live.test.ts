@@ -144,6 +144,15 @@ live("on ext4", () => {
     expect(host.bash("findmnt -n -o TARGET /run/citadel-agent || echo none")).toBe("none");
   }, 60_000);
 
+  test("a broken option in an entry that we do not change does not stop the other one", () => {
+    using host = createPrivateHost("ext4", "ext4");
+    host.bash("sed -i 's/rw,relatime/noatime,data=ordered,no_such_option/' /etc/fstab");
+    expect(tune(host, "apply", "--yes").document?.generation).toBe(1);
+    expect(host.bash("grep backup /etc/fstab")).toContain(
+      "noatime,data=ordered,no_such_option 0 2",
+    );
+  }, 60_000);
+
   test("a mount of somebody else's that fstab cannot find does not stop us, a new error would", () => {
     using host = createPrivateHost("ext4", "ext4");
     host.bash(
