@@ -20,7 +20,7 @@ const lowFreeBytes = 100 * 1024 ** 3;
 
 /**
  * Looks at the configured models, or at one of them.
- * @param wanted alias, key or directory name
+ * @param wanted alias, key, directory name, or the absolute path of any directory
  * @throws kind `not-found`, code MODEL_UNKNOWN
  */
 export async function verifyModelsQuick(
@@ -28,8 +28,10 @@ export async function verifyModelsQuick(
   wanted: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ModelsReport> {
-  const active = app.system.hostPaths.real(app.settings.paths.models_active);
-  const places = modelPlaces(app, active, wanted);
+  const { real } = app.system.hostPaths;
+  const isPath = wanted?.startsWith("/") === true;
+  const active = real(isPath ? wanted : app.settings.paths.models_active);
+  const places = isPath ? [{ name: wanted, path: active }] : modelPlaces(app, active, wanted);
   // The storage is asked through a child first: a mount that hangs must not hang us.
   const [state, usage] = await survey(
     [
@@ -73,7 +75,8 @@ function modelPlaces(
     path: joinPath(active, directory),
   }));
   if (wanted === undefined) return all;
-  const key = convenience_links[wanted] ?? wanted;
+  const isAlias = Object.hasOwn(convenience_links, wanted);
+  const key = isAlias ? (convenience_links[wanted] ?? wanted) : wanted;
   const chosen = all.filter(({ name, directory }) => name === key || directory === key);
   if (chosen.length > 0) return chosen;
   throw new CitadelError({

@@ -22,9 +22,9 @@ export const command = defineAgentCommand({
     name: {
       type: "positional",
       required: false,
-      description: "alias, key or directory of one model; alone: all configured models",
+      description: "alias, key, directory or path of one model; alone: all configured models",
     },
-    quick: { type: "boolean", default: true, description: "headers and sizes, no hashes" },
+    quick: { type: "boolean", description: "headers and sizes, no hashes: what this build does" },
     full: {
       type: "boolean",
       default: false,
