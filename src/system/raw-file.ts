@@ -173,7 +173,7 @@ export function removeFile(path: string): void {
   try {
     fs.unlinkSync(pathBytes(path));
   } catch (thrown) {
-    if (!isErrno(thrown, "ENOENT")) throw thrown;
+    if (!isErrno(thrown, "ENOENT", "ENOTDIR")) throw thrown;
   }
 }
 

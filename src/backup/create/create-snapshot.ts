@@ -134,7 +134,7 @@ async function createOnce(
     builder.abandon();
     partial.flushJournal();
   }
-  partial[Symbol.dispose]();
+  partial.closeWork();
   const record = toRecord(id, startedMs, options, deps, prepared, builder, lists);
   signal.throwIfAborted();
   const directory = commitSnapshot(partial.directory, areaDirectory, record);

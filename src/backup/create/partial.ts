@@ -11,7 +11,13 @@ import {
   type System,
   writeFileAtomic,
 } from "../../system/index.ts";
-import { SequentialWriter, makeDirectory, removeTree, renamePath } from "../../system/raw-file.ts";
+import {
+  SequentialWriter,
+  makeDirectory,
+  removeFile,
+  removeTree,
+  renamePath,
+} from "../../system/raw-file.ts";
 import { ScratchIndex } from "../../system/scratch-index.ts";
 import { readBlocks } from "../../system/stored-files.ts";
 import {
@@ -154,6 +160,8 @@ export interface Partial extends Disposable {
   readonly scratch: ScratchIndex;
   /** Notes a file that was copied. @param isFlushed it survives a power cut as it is */
   record(entry: ManifestEntry, isFlushed: boolean): void;
+  /** Closes journal and scratch; still held until disposed of. */
+  closeWork(): void;
   /** Writes what was noted, so that a kill does not lose it. */
   flushJournal(): void;
   /** What a killed run copied for this path, if it can be trusted. */
@@ -193,6 +201,12 @@ export function openPartial(
   if (found !== undefined) loadJournal(directory, scratch);
   const journal = openJournal(directory, kind);
   let isClosed = false;
+  const closeWork = () => {
+    if (isClosed) return;
+    isClosed = true;
+    journal.abandon();
+    scratch[Symbol.dispose]();
+  };
   return {
     directory,
     isResumed: found !== undefined,
@@ -208,11 +222,10 @@ export function openPartial(
       const line = scratch.findLine(path);
       return line === undefined ? undefined : parseManifestLine(line.text, 0);
     },
+    closeWork,
     [Symbol.dispose]() {
-      if (isClosed) return;
-      isClosed = true;
-      journal.abandon();
-      scratch[Symbol.dispose]();
+      closeWork();
+      removeFile(latin1(joinPath(directory, ownerName))); // a retry of this process may go on with it
     },
   };
 }
