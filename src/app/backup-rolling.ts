@@ -65,7 +65,8 @@ export async function runRolling(app: App, signal: AbortSignal): Promise<Rolling
     hostPaths.proc === undefined ? undefined : joinPath(hostPaths.proc, "pressure/io");
   const snapshots = listSnapshots(places.backupRoot);
   const context = { clock, catalog: opened, snapshots, signal, pressurePath };
-  return recordJob(
+  // awaited here: `using` closes the catalogue when this function is left
+  return await recordJob(
     app,
     { kind: "verify", destination: places.backupRoot, type: "rolling" },
     () => verifyRolling(rollingOptions(app), context, elapsedDays),

@@ -22,12 +22,13 @@ import {
   selfCommand,
   writeFileAtomic,
 } from "../system/index.ts";
-import { acquireLock } from "../system/lock.ts";
+import { acquireLock, tryLock } from "../system/lock.ts";
 import { removeFile } from "../system/raw-file.ts";
 import type { App } from "./app.ts";
 import { planCleanup, runCleanup } from "./backup-cleanup.ts";
 import { createBackup, type CreateContext } from "./backup-create.ts";
 import { backupPlaces, lookIntoCatalog, tryCatalog } from "./backup-repository.ts";
+import { lastSliceMs, runRolling } from "./backup-rolling.ts";
 import { testRestore } from "./backup-test-restore.ts";
 
 export function backupSchedule(app: App): ScheduleEntry[] {
@@ -60,7 +61,7 @@ export function dueNow(app: App): DueRun | undefined {
 }
 
 export interface StepOutcome {
-  readonly step: "backup" | "cleanup" | "test_restore";
+  readonly step: "backup" | "cleanup" | "test_restore" | "verify";
   readonly ok: boolean;
   readonly message: string;
   readonly code: string | null;
@@ -77,8 +78,47 @@ export interface DueReport {
 /** Longest wait for a run that is on its way: then that one is due for a look itself. */
 const queueTimeoutMs = 12 * 3_600_000;
 
-/** Runs what is due, once, after whatever runs now. A failing step is in the report; later steps run all the same. */
+/**
+ * Runs what is due: the backup, after whatever runs now, and the day's slice of verification. A failing step is in the
+ * report; later steps run all the same.
+ */
 export async function runDue(app: App, context: CreateContext): Promise<DueReport> {
+  const report = await runDueBackup(app, context);
+  const slice = await runDueSlice(app, context.signal);
+  return slice === undefined ? report : { ...report, steps: [...report.steps, slice] };
+}
+
+/** A slice is due a day after the last one; a little less, so that a daily timer meets it every day. */
+const sliceEveryMs = 22 * 3_600_000;
+
+/** Under a lock of its own: a backup that falls due meanwhile does not wait for hours. */
+async function runDueSlice(app: App, signal: AbortSignal): Promise<StepOutcome | undefined> {
+  const { clock } = app.system;
+  const places = backupPlaces(app);
+  if (!app.settings.backup.enable_auto_backup) return undefined;
+  const sinceMs = clock.nowMs() - lastSliceMs(app);
+  if (sinceMs >= 0 && sinceMs < sliceEveryMs) return undefined;
+  if (!listSnapshots(places.backupRoot).some(({ state }) => state === "complete")) return undefined;
+  const { runtimeDir } = places;
+  const command = "backup verify --rolling";
+  using lock = tryLock({ directory: runtimeDir, domain: "backup-rolling", command, clock });
+  if (lock === undefined) return undefined; // one is on its way
+  const base = { step: "verify", code: null, snapshot: null } as const;
+  try {
+    const { after, reports, warning } = await runRolling(app, signal);
+    if (warning !== undefined) app.system.logger.log("warn", warning);
+    const damaged = reports.filter(({ valid }) => !valid).map(({ snapshot }) => snapshot);
+    const share = `${(after.ratio * 100).toFixed(1)} % proved within ${after.every_days} days`;
+    if (damaged.length === 0) return { ...base, ok: true, message: share };
+    const message = `damaged: ${damaged.join(", ")}; ${share}`;
+    return { ...base, ok: false, message, code: "BACKUP_DAMAGED", snapshot: damaged[0] ?? null };
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError) || thrown.kind === "cancelled") throw thrown;
+    return { ...base, ok: false, message: thrown.message, code: thrown.code };
+  }
+}
+
+async function runDueBackup(app: App, context: CreateContext): Promise<DueReport> {
   const { clock } = app.system;
   const places = backupPlaces(app);
   const schedule = backupSchedule(app);

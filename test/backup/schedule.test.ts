@@ -142,6 +142,7 @@ test("backup run-due runs nothing at first, then makes up once, cleans up and tr
     ["backup", true],
     ["cleanup", true],
     ["test_restore", true],
+    ["verify", true],
   ]);
   expect((await agent("run-due", "--json")).json()).toMatchObject({ run: null });
   const listed = (await agent("list", "--json")).json<{ snapshots: { tags: string[] }[] }>();

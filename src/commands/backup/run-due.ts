@@ -34,10 +34,10 @@ function format({ run, next, steps }: DueReport): string {
     next === null
       ? "nothing is scheduled"
       : `next: ${next.tags.join(", ")} at ${new Date(next.dueMs).toString()}`;
-  if (run === null) return `nothing is due; ${after}`;
   const lines = steps.map(
     ({ step, ok, message, snapshot }) =>
       `${ok ? "ok    " : "FAILED"} ${step.replace("_", " ")}: ${message}${snapshot === null ? "" : ` (${snapshot})`}`,
   );
-  return [`ran ${run.tags.join(", ")}`, ...lines, after].join("\n");
+  const title = run === null ? "no backup is due" : `ran ${run.tags.join(", ")}`;
+  return [title, ...lines, after].join("\n");
 }
