@@ -8,13 +8,11 @@ import type { FoundState } from "../system/survey/question.ts";
 
 /** Plans every directory of the layout. */
 export function planDirectories(draft: Draft): void {
-  const blocked = new Map<string, number>();
   for (const directory of draft.request.desired.directories) {
     if (directory.role === "parent" || directory.role === "home") continue;
     const found = draft.request.actual.at(directory.path);
     const verdict = classifyDirectory(directory, found, draft.request.setOwners);
     if (verdict.state === "blocked" || verdict.state === "unknown") {
-      blocked.set(verdict.reason, (blocked.get(verdict.reason) ?? 0) + 1);
       refuseBlocked(draft, directory, verdict.reason);
       continue;
     }

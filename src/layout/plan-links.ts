@@ -13,7 +13,14 @@ import {
   type LinkVerdict,
 } from "./classify.ts";
 import type { DesiredLink } from "./desired.ts";
-import { blockedHint, needDirectory, refuse, type Draft, type Remainder } from "./plan.ts";
+import {
+  blockedHint,
+  isExplained,
+  needDirectory,
+  refuse,
+  type Draft,
+  type Remainder,
+} from "./plan.ts";
 
 /**
  * The name that `--move-aside` gives: with the time of the last change of what is moved, not of the command, so that
@@ -133,6 +140,7 @@ function linkState(draft: Draft, link: DesiredLink): PathState {
 
 function parentReady(draft: Draft, link: DesiredLink, verdict: LinkVerdict): boolean {
   if (needDirectory(draft, parentOf(link.path), "links lie there")) return true;
+  if (isExplained(draft, link.path)) return false;
   const lost = { ...verdict, reason: `its directory ${parentOf(link.path)} cannot be used` };
   const hint = `create ${parentOf(link.path)} as its owner, then run the command again`;
   leave(draft, link, lost, "LINK_PARENT_UNUSABLE", hint, "decision");

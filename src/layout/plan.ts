@@ -135,16 +135,30 @@ export function needDirectory(draft: Draft, path: AbsolutePath, reason: string):
 
 function makeUsable(draft: Draft, path: AbsolutePath, reason: string): boolean {
   const found = draft.request.actual.at(path);
-  if (found.kind === "state" && found.type === "directory") return true;
   const wanted = draft.directories.get(path);
+  if (found.kind === "state" && found.type === "directory") {
+    // seen through a link above it is no place to work in: the engine opens no path through links
+    const above = parentOf(path);
+    return !draft.directories.has(above) || needDirectory(draft, above, reason);
+  }
   if (wanted === undefined) return found.kind === "absent" && isAboveEverything(draft, path);
   if (found.kind === "absent") {
     if (wanted.role === "home" || !needDirectory(draft, parentOf(path), reason)) return false;
     draft.makeDirs.push(makeDir(wanted, reason, draft.request.setOwners));
     return true;
   }
-  if (found.kind === "state") refuse(draft, notADirectory(path, found.type));
+  if (found.kind === "state") {
+    const { home } = draft.request.desired;
+    // what only the cache links need never stops the rest
+    const onlyCache = wanted.role === "home" || (home !== undefined && isWithin(path, home));
+    refuse(draft, notADirectory(path, found.type, onlyCache ? "cache" : "decision"));
+  }
   return false;
+}
+
+/** Whether something above `path` is among the remainders: then that is what a person has to look at. */
+export function isExplained(draft: Draft, path: AbsolutePath): boolean {
+  return draft.remainders.some((remainder) => isWithin(path, remainder.path));
 }
 
 /** `/`, or the directory of `--root`: nobody asked about it, it is there. */
@@ -163,7 +177,7 @@ export function makeDir(directory: DesiredDirectory, why: string, setOwners: boo
   };
 }
 
-function notADirectory(path: AbsolutePath, type: string): Remainder {
+function notADirectory(path: AbsolutePath, type: string, because: Remainder["because"]): Remainder {
   const isLink = type === "link";
   return {
     path,
@@ -173,6 +187,6 @@ function notADirectory(path: AbsolutePath, type: string): Remainder {
     hint: isLink
       ? `set the path to what it resolves to (\`realpath ${path}\`), or move the link away`
       : `look at it, move it away (\`mv ${path} ${path}.old\`), then run the command again`,
-    because: "decision",
+    because,
   };
 }

@@ -1,7 +1,7 @@
 // `setup` and the commands it is made of, by the program itself on a host below --root.
 
 import { describe, expect, test } from "bun:test";
-import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync } from "node:fs";
 import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { cliCommand, scrubbedEnvironment } from "../support/run-cli.ts";
 import { createLayoutRoot, isRoot, serviceGid, serviceUid } from "../support/layout-root.ts";
@@ -180,6 +180,22 @@ describe("setup", () => {
     expect(readFileSync(host.at("/home/agent0/.cache/torch/hub"), "utf8")).toBe("mine");
     expect(readFileSync(host.at("/mnt/citadel-models/cache/torch/hub"), "utf8")).toBe("other");
     expect(lstatSync(host.at("/opt/citadel/models")).isSymbolicLink()).toBe(true);
+  });
+
+  test("a link among the parents is named once; above the home it stops only the cache links", async () => {
+    using host = createLayoutRoot();
+    mkdirSync(host.at("/data/opt"), { recursive: true });
+    symlinkSync("data/opt", host.at("/opt"));
+    const refused = await host.run(["setup", "--yes", "--json"]);
+    expect(refused.exitCode).toBe(6);
+    const { conflicts } = refused.json<SetupDocument>().plan;
+    expect(conflicts).toMatchObject([{ path: host.at("/opt"), code: "SYMLINK_IN_PATH" }]);
+    rmSync(host.at("/opt"));
+    renameSync(host.at("/home"), host.at("/data/home"));
+    symlinkSync("data/home", host.at("/home"));
+    expect((await host.run(["setup", "--yes"])).exitCode).toBe(4);
+    expect(lstatSync(host.at("/opt/citadel/models")).isSymbolicLink()).toBe(true);
+    expect(existsSync(host.at("/data/home/agent0/.cache"))).toBe(false);
   });
 
   test("a missing owner is a warning and its cache links are skipped, with the reason", async () => {

@@ -174,6 +174,27 @@ describe("planLayout", () => {
     expect(remainders[0]?.hint).toContain("--adopt");
   });
 
+  test("names a link in a parent once, and not each thing below it", () => {
+    const world = freshWorld();
+    world.set("/opt", link("/data/opt"));
+    world.set("/data/opt", directory());
+    const { plan } = planOn(world);
+    expect(plan.conflicts).toMatchObject([{ path: "/opt", code: "SYMLINK_IN_PATH" }]);
+  });
+
+  test("lets a link in the place of the home or its .cache stop only the cache links", () => {
+    for (const path of ["/home", "/home/agent0/.cache"]) {
+      const world = freshWorld();
+      world.set(path, link("/data"));
+      world.set("/data", directory());
+      const { plan, remainders } = planOn(world);
+      expect(plan.conflicts).toEqual([]);
+      expect(remainders).toMatchObject([{ path, because: "cache" }]);
+      expect(plan.operations.some((step) => step.op === "create_link")).toBe(true);
+      expect(plan.operations.some((step) => step.path.startsWith("/home"))).toBe(false);
+    }
+  });
+
   test("skips the cache links of a user that does not exist, with the reason", () => {
     const nobody = { ownership: undefined, home: undefined, problem: "no user agent0" };
     const desired = desiredOf(defaultOptions(), nobody);
