@@ -34,10 +34,26 @@ export function whyNoPrivateHost(...types: LoopType[]): string | undefined {
     if (Bun.which(tool, { PATH: scrubbedEnvironment["PATH"] ?? "" }) === null)
       return `${tool} is missing`;
   }
-  const free = Bun.spawnSync(["losetup", "-f"]);
-  if (free.exitCode !== 0) return "no loop device can be had";
+  if (!canAttachLoop()) return "no loop device can be had";
   const alone = Bun.spawnSync(["unshare", "--mount", "true"]);
   return alone.exitCode === 0 ? undefined : "no mount namespace can be made";
+}
+
+let loopAnswer: boolean | undefined;
+
+/** Whether a file can really be attached: in many containers root may look for a free device and not use it. */
+function canAttachLoop(): boolean {
+  if (loopAnswer !== undefined) return loopAnswer;
+  const directory = mkdtempSync(`${tmpdir()}/citadel-loop-`);
+  try {
+    writeFileSync(`${directory}/image`, Buffer.alloc(1024 * 1024));
+    const attached = Bun.spawnSync(["losetup", "-f", "--show", `${directory}/image`]);
+    loopAnswer = attached.exitCode === 0;
+    if (loopAnswer) Bun.spawnSync(["losetup", "-d", attached.stdout.toString().trim()]);
+    return loopAnswer;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 const sizes: Record<LoopType, string> = { ext4: "32M", xfs: "320M", btrfs: "128M" };
@@ -97,7 +113,8 @@ export function createPrivateHost(models: LoopType, backup: LoopType): PrivateHo
   };
   bash(`mkdir ${directory}/tmpfs && mount -t tmpfs none ${directory}/tmpfs
     mkdir ${directory}/tmpfs/upper ${directory}/tmpfs/work
-    mount -t overlay -o lowerdir=/etc,upperdir=${directory}/tmpfs/upper,workdir=${directory}/tmpfs/work none /etc
+    mount -t overlay -o lowerdir=/etc,upperdir=${directory}/tmpfs/upper,workdir=${directory}/tmpfs/work none /etc ||
+      { cp -a /etc/. ${directory}/tmpfs/upper/; mount --bind ${directory}/tmpfs/upper /etc; }
     for d in /mnt /opt /run /var/lib; do mount -t tmpfs -o mode=0755 none $d; done
     mkdir -p /mnt/citadel-models /mnt/citadel-backup /opt/citadel/logs
     mount ${devices.models} /mnt/citadel-models
