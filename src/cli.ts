@@ -33,7 +33,10 @@ export const commandMap: CommandMap = {
   status: lazy("one screen of what is known now", () => import("./commands/status.ts")),
   monitor: group(
     "watch this host, repair its links",
-    { stop: lazy("stop the running monitor", () => import("./commands/monitor/stop.ts")) },
+    {
+      stop: lazy("stop the running monitor", () => import("./commands/monitor/stop.ts")),
+      smart: lazy("ask the disks, for the daemon", () => import("./commands/monitor/smart.ts")),
+    },
     lazy("the daemon", () => import("./commands/monitor.ts")),
   ),
   metrics: lazy("the metrics as text", () => import("./commands/metrics.ts")),
@@ -66,7 +69,13 @@ export const commandMap: CommandMap = {
     }),
     "run-due": lazy("run what is due", () => import("./commands/backup/run-due.ts")),
   }),
-  // models, tune, store, service
+  // service
+  service: group("the agent as a systemd service", {
+    install: lazy("binary and units", () => import("./commands/service/install.ts")),
+    uninstall: lazy("take them off", () => import("./commands/service/uninstall.ts")),
+    status: lazy("what is installed and runs", () => import("./commands/service/status.ts")),
+  }),
+  // models, tune, store
   models: group("the model directories", {
     verify: lazy("is each model there and whole", () => import("./commands/models/verify.ts")),
   }),

@@ -131,4 +131,35 @@ export const explanations: Explanations = {
     causes: ["the unit is masked or damaged"],
     remedy: ["`systemctl status 'citadel-agent-backup@*'`", "`citadel-agent service install`"],
   },
+  UNIT_FOREIGN: {
+    meaning: "A unit of our name is there that citadel-agent did not write. Nothing was changed.",
+    causes: ["a package or an administrator wrote it"],
+    remedy: ["move it away, or keep own changes in `systemctl edit citadel-agent`"],
+  },
+  SYSTEMD_MISSING: {
+    meaning: "The service is a systemd unit, and systemd does not run here.",
+    causes: ["a container", "another init"],
+    remedy: [
+      "start `citadel-agent monitor` with what starts services here",
+      "for an image: `citadel-agent service install --root DIR`",
+    ],
+  },
+  BINARY_NEEDED: {
+    meaning: "The agent runs from its sources, so there is no binary to install.",
+    causes: ["it was started with Bun"],
+    remedy: ["`bun run build`, then `dist/citadel-agent service install`"],
+  },
+  NO_PREVIOUS_BINARY: {
+    meaning: "There is no former binary to go back to.",
+    causes: ["nothing was upgraded here yet"],
+    remedy: ["run `service install` of the version you want"],
+  },
+  SERVICE_NOT_STARTED: {
+    meaning: "The new binary is in place, and the service does not start with it.",
+    causes: ["settings that the new version refuses"],
+    remedy: [
+      "`journalctl -u citadel-agent`",
+      "`citadel-agent service install --previous --now` goes back",
+    ],
+  },
 };

@@ -1,8 +1,10 @@
 // Reads /dev/kmsg without waiting: what the kernel said since a sequence number. Opened anew for each look, so that
-// nothing is held between; records are skipped by their number.
+// nothing is held between; records are skipped by their number. Under our unit systemd has opened it on standard input
+// (`StandardInput=file:/dev/kmsg`), because the daemon itself runs without the right to (CAP_SYSLOG).
 // Format: https://docs.kernel.org/admin-guide/abi/dev-kmsg (Documentation/ABI/testing/dev-kmsg).
 
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { dlopen, FFIType } from "bun:ffi";
 import { fromErrno, isErrno, withErrno } from "./errno.ts";
 
 // A record is at most PRINTK_MESSAGE_MAX (2048) bytes plus its dictionary; a shorter buffer gives EINVAL.
@@ -15,9 +17,10 @@ const maxReads = 50_000;
  * @throws kind `permission` where the kernel keeps its log from us (dmesg_restrict), `not-found` where there is none
  */
 export function readKernelLog(path: string): { readonly text: string; readonly lost: boolean } {
-  const fd = withErrno("open", path, () =>
-    openSync(path, constants.O_RDONLY | constants.O_NONBLOCK),
-  );
+  const inherited = path === "/dev/kmsg" && rewindInherited();
+  const fd = inherited
+    ? 0
+    : withErrno("open", path, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
   const buffer = Buffer.alloc(recordBytes);
   const parts: string[] = [];
   let lost = false;
@@ -35,7 +38,36 @@ export function readKernelLog(path: string): { readonly text: string; readonly l
       }
     }
   } finally {
-    closeSync(fd);
+    if (!inherited) closeSync(fd);
   }
   return { text: parts.join(""), lost };
+}
+
+const kmsgDevice = (1 << 8) | 11; // major 1, minor 11: Documentation/admin-guide/devices.txt
+const libraries = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
+
+/** Whether standard input is the kernel's log; then it is set to its first record, and to not wait. */
+function rewindInherited(): boolean {
+  try {
+    const stat = fstatSync(0);
+    if (!stat.isCharacterDevice() || stat.rdev !== kmsgDevice) return false;
+  } catch {
+    return false; // no standard input at all
+  }
+  for (const library of libraries) {
+    try {
+      const { symbols, close } = dlopen(library, {
+        fcntl: { args: [FFIType.i32, FFIType.i32, FFIType.i64], returns: FFIType.i32 },
+        lseek: { args: [FFIType.i32, FFIType.i64, FFIType.i32], returns: FFIType.i64 },
+      });
+      const setFlags = 4; // F_SETFL, fcntl.h
+      const isSet = symbols.fcntl(0, setFlags, constants.O_NONBLOCK) === 0;
+      const isAtStart = Number(symbols.lseek(0, 0, 0)) === 0;
+      close();
+      return isSet && isAtStart;
+    } catch {
+      // not this C library: the next name, or no FFI at all
+    }
+  }
+  return false;
 }
