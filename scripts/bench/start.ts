@@ -3,6 +3,9 @@
 //
 // The commands run in turn, so that a slow moment of the machine hits all of them; medians and ratios are printed.
 // The ratio of each command is the median of the ratios of its turns.
+//
+// As root it measures in a mount namespace of its own with the default layout: first with the storages on the root
+// file system, then as two ext4 disks (loop devices), where the links are followed by a child with a deadline.
 
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
@@ -53,23 +56,9 @@ function machine(): string {
   return `${model}, ${availableParallelism()} cores, Bun ${Bun.version}, ${new Date().toISOString()}`;
 }
 
-if (!existsSync(agent)) throw new Error("dist/citadel-agent is missing: bun run build");
-const directory = mkdtempSync(`${tmpdir()}/citadel-bench-`);
-try {
-  // `links verify` looks at the host below an empty --root: its start is measured, not somebody's links.
-  const programs: Record<string, readonly string[]> = {
-    "bare hello": [buildHello(directory)],
-    "--version": [agent, "--version"],
-    "--help": [agent, "--help"],
-    "explain NO_SPACE": [agent, "explain", "NO_SPACE"],
-    __child: [agent, "__child", "none"],
-  };
-  const known = Bun.spawnSync([agent, "links", "verify", "--help"], {
-    stdout: "ignore",
-    stderr: "ignore",
-  });
-  if (known.exitCode === 0)
-    programs["links verify"] = [agent, "links", "verify", "--root", directory];
+type Times = Readonly<Record<string, readonly number[]>>;
+
+function measure(programs: Readonly<Record<string, readonly string[]>>): Times {
   const times: Record<string, number[]> = {};
   for (let turn = -2; turn < runs; turn += 1) {
     for (const [name, command] of Object.entries(programs)) {
@@ -77,12 +66,81 @@ try {
       if (turn >= 0) (times[name] ??= []).push(ms); // two turns to warm the page cache
     }
   }
+  return times;
+}
+
+function report(times: Times): void {
   console.log(`start, n=${runs} alternating; ${machine()}`);
   const base = times["bare hello"] ?? [];
   for (const [name, all] of Object.entries(times)) {
     const ratio = median(all.map((ms, at) => ms / (base[at] ?? Number.NaN)));
     const cells = [median(all).toFixed(1), Math.min(...all).toFixed(1), ratio.toFixed(2)];
-    console.log(`${name.padEnd(18)} median ${cells[0]} ms  min ${cells[1]} ms  ${cells[2]}x hello`);
+    console.log(`${name.padEnd(24)} median ${cells[0]} ms  min ${cells[1]} ms  ${cells[2]}x hello`);
+  }
+}
+
+const inNamespace = process.env["CITADEL_BENCH_NAMESPACE"] === "1";
+
+/** Starts this script again where /opt, /mnt, /run, /home and /var/lib are its own. @returns its exit code */
+function runInNamespace(): number | undefined {
+  if (process.geteuid?.() !== 0) return undefined;
+  const script = `set -eu
+    for d in /opt /mnt /run /home /var/lib; do mount -t tmpfs -o mode=0755 none $d; done
+    cp /etc/passwd /etc/group /run
+    echo 'agent0:x:4242:4242::/home/agent0:/bin/sh' >> /run/passwd; echo 'agent0:x:4242:' >> /run/group
+    mount --bind /run/passwd /etc/passwd; mount --bind /run/group /etc/group
+    mkdir /home/agent0; chown 4242:4242 /home/agent0; mkdir /mnt/citadel-models /mnt/citadel-backup
+    exec "$@"`;
+  const command = [
+    "unshare",
+    "-m",
+    "bash",
+    "-c",
+    script,
+    "bash",
+    process.execPath,
+    import.meta.path,
+  ];
+  const run = Bun.spawnSync([...command, String(runs)], {
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", CITADEL_BENCH_NAMESPACE: "1" },
+    stdout: "inherit",
+    stderr: "inherit",
+  });
+  return run.exitCode;
+}
+
+/** Lays the host of the namespace out; with `disks` on two ext4 file systems of their own. */
+function layOut(disks: boolean): void {
+  const script = disks
+    ? `for d in models backup; do truncate -s 64M /run/$d.img; mkfs.ext4 -qF /run/$d.img
+       mount -o loop /run/$d.img /mnt/citadel-$d; done; "$1" setup --yes --accept-disk`
+    : `CITADEL_REQUIRE_MOUNTS=no "$1" setup --yes`;
+  const run = Bun.spawnSync(["bash", "-euc", script, "bash", agent], { stdout: "ignore" });
+  if (run.exitCode !== 0) throw new Error(`setup: ${run.stderr}`);
+}
+
+if (!existsSync(agent)) throw new Error("dist/citadel-agent is missing: bun run build");
+const outcome = inNamespace ? undefined : runInNamespace();
+if (outcome !== undefined) process.exit(outcome);
+const directory = mkdtempSync(`${tmpdir()}/citadel-bench-`);
+try {
+  // Without a namespace `links verify` looks at an empty --root: its start is measured, not somebody's links.
+  const verify = inNamespace
+    ? [agent, "links", "verify"]
+    : [agent, "links", "verify", "--root", directory];
+  if (inNamespace) layOut(false);
+  const times = measure({
+    "bare hello": [buildHello(directory)],
+    "--version": [agent, "--version"],
+    "--help": [agent, "--help"],
+    "explain NO_SPACE": [agent, "explain", "NO_SPACE"],
+    __child: [agent, "__child", "none"],
+    "links verify": verify,
+  });
+  report(times);
+  if (inNamespace) {
+    layOut(true);
+    report(measure({ "bare hello": [`${directory}/hello`], "links verify, two disks": verify }));
   }
 } finally {
   rmSync(directory, { recursive: true, force: true });
