@@ -194,7 +194,7 @@ function judgeMount(root: RootMount): Finding[] {
       wrongUuid
         ? `${root.path} holds the file system ${root.uuid}, set up with ${root.expectedUuid}`
         : `${root.path} is ${root.fstype}, set up with ${root.expectedFstype}`,
-      `nothing is repaired there; mount the right disk, or run \`citadel-agent setup\` if the new one is meant`,
+      `nothing is repaired there; mount the right disk, or run \`citadel-agent setup --accept-disk\` if the new one is meant`,
     );
   if (root.readOnly)
     add(
