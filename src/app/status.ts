@@ -1,7 +1,7 @@
 // Where `status` gets what it shows: the daemon's file for those without privilege, else a look of its own.
 
 import { joinPath } from "../core/index.ts";
-import type { ProbeName } from "../monitor/sample.ts";
+import { worseState, type ProbeName } from "../monitor/sample.ts";
 import { createStatusDocument, judgeDaemonFile, type DaemonStatus } from "../status/index.ts";
 import type { StatusDocument } from "../status/index.ts";
 import { readText } from "../system/index.ts";
@@ -48,10 +48,12 @@ async function lookNow(app: App, daemon: DaemonStatus, signal: AbortSignal): Pro
   using engine = openLayoutEngine(app);
   const { pending, problem } = engine.state;
   if (problem !== undefined) remarks.push(`the journal cannot be read: ${problem.message}`);
+  // What a journal that cannot be read holds is not known: an open transaction, for one. Damage is more than that.
+  const doubt = problem === undefined ? "ok" : problem.kind === "integrity" ? "warning" : "unknown";
   const running = daemon.state === "fresh" ? daemon.status.agent : undefined;
   const status = createStatusDocument({
     samples: look.samples,
-    overall: look.overall,
+    overall: worseState(look.overall, doubt),
     // Without a daemon that still evaluates them, what it once called firing is history, not status.
     alerts: running === undefined ? [] : look.alerts,
     pending,

@@ -46,8 +46,7 @@ export const command = defineAgentCommand({
       writeStream(1, archive);
       return ExitCode.success;
     }
-    const path = targetPath(args.out, system.hostPaths.runtimeDir, inputs.name);
-    writeFileAtomic(path, archive, { mode: 0o600 });
+    const path = writeBundle(args.out, system.hostPaths.runtimeDir, inputs.name, archive);
     const files = evidence.index;
     out.result("incident", { path, bytes: archive.length, files }, () => {
       const silent = files.filter(({ state }) => state === "not_answering" || state === "failed");
@@ -61,6 +60,28 @@ export const command = defineAgentCommand({
     return ExitCode.success;
   },
 });
+
+/** @throws as the file system says; where it is full or read-only the hint is another place, not a clean-up */
+function writeBundle(
+  asked: string | undefined,
+  runtimeDir: string,
+  name: string,
+  archive: Uint8Array,
+): string {
+  try {
+    const path = targetPath(asked, runtimeDir, name);
+    writeFileAtomic(path, archive, { mode: 0o600 });
+    return path;
+  } catch (thrown) {
+    const isFull =
+      thrown instanceof CitadelError && ["no-space", "read-only"].includes(thrown.kind);
+    if (!isFull) throw thrown;
+    const { code, errno, kind, message, operation, path } = thrown;
+    const hint =
+      "write it elsewhere: `--out /dev/shm/incident.tar.gz`, or over the network: `ssh HOST citadel-agent incident --out - > incident.tar.gz`";
+    throw new CitadelError({ kind, code, message, errno, operation, path, hint, cause: thrown });
+  }
+}
 
 function targetPath(asked: string | undefined, runtimeDir: string, name: string): string {
   if (asked !== undefined) return resolvePath(asked);

@@ -35,6 +35,8 @@ export const command = defineAgentCommand({
     if (!globals.dryRun && engine.state.pending !== null) {
       await engine.recover({ command: "rollback", lockTimeoutMs, signal });
     }
+    // a journal that cannot be read has no generations to show, which is not the same as having none
+    if (engine.state.problem !== undefined) throw engine.state.problem;
     const target = args.generation ?? newestBut(engine);
     if (globals.dryRun) return showPlan(context, engine, target);
     const shown = previewRollback(app, engine, target);

@@ -12,6 +12,7 @@ import { viewLayout } from "../app/layout.ts";
 import { verifyPrerequisites } from "../app/prerequisites.ts";
 import { appliedSteps, assertUsableRoots, verifySetup, type SetupStep } from "../app/setup.ts";
 import { ExitCode } from "../core/index.ts";
+import { quoteSh } from "../layout/env-script.ts";
 import type { PrerequisiteCheck } from "../layout/prerequisites.ts";
 import { printable, type Style } from "../output/index.ts";
 import { countPlan, formatCounts, formatPlan } from "../output/plan-text.ts";
@@ -167,6 +168,7 @@ function formatSetup(
     report.outcome === "applied" ? `done: ${counts}${generation}` : `nothing to change: ${counts}`;
   const rest = formatRemainders(preview.remainders, style);
   const script = preview.view.desired.files[0]?.path ?? "";
-  const next = `source it in your shell: . ${printable(script)}`;
+  const word = /^[\w/.-]+$/.test(script) ? script : quoteSh(script);
+  const next = `source it in your shell: . ${printable(word)}`;
   return [style.table(rows), rest, last, next].filter((line) => line !== "").join("\n");
 }

@@ -23,6 +23,8 @@ function describe(thrown: unknown): { what: string; why: string; next: string } 
   }
   const next = thrown.hint ?? `citadel-agent explain ${thrown.code}`;
   const { message, code, errno, path } = thrown;
+  const undone = afterSystemCall(thrown);
+  if (undone !== undefined) return { ...undone, next };
   const place = path === undefined || message.includes(path) ? "" : `: ${path}`;
   // Messages of system calls end in ": No space left on device (ENOSPC)": that part is the reason.
   const cut =
@@ -42,6 +44,22 @@ function describe(thrown: unknown): { what: string; why: string; next: string } 
     what: lines.map(printable).join("\n"),
     why: `${cause}${code}: \`citadel-agent explain ${code}\` says more`,
     next,
+  };
+}
+
+/**
+ * A failed step with what became of the others: `mkdir failed on /a: No space left on device (ENOSPC); 3 steps undone`.
+ * The system's own words are the reason, the rest says what failed.
+ */
+function afterSystemCall({ cause, code, message }: CitadelError) {
+  if (!(cause instanceof CitadelError) || cause.errno === undefined) return undefined;
+  const at = cause.message.lastIndexOf(": ");
+  if (at === -1 || !message.startsWith(cause.message)) return undefined;
+  if (!cause.message.endsWith(`(${cause.errno})`)) return undefined;
+  const rest = message.slice(cause.message.length);
+  return {
+    what: printable(cause.message.slice(0, at) + rest),
+    why: `${cause.message.slice(at + 2)}, ${code}`,
   };
 }
 

@@ -112,3 +112,24 @@ test("history of a host that was never set up is empty and no error", async () =
   expect(history.exitCode).toBe(0);
   expect(history.stdout).toContain("no generation yet");
 });
+
+test("rollback and status say that a damaged journal cannot be read; repair goes forward from what is on disk", async () => {
+  expect((await agent("setup", "--yes")).exitCode).toBe(0);
+  const journal = `${root}/var/lib/citadel-agent/journal.db`;
+  for (const end of ["-wal", "-shm"]) rmSync(journal + end, { force: true });
+  writeFileSync(journal, "no database at all, but long enough to be taken for one".repeat(100));
+  for (const words of [["rollback", "--yes"], ["rollback", "0", "--yes"], ["history"]]) {
+    const refused = await agent(...words);
+    expect(refused.exitCode).toBe(3);
+    expect(refused.stderr).toContain("DATABASE_DAMAGED");
+  }
+  expect(existsSync(`${root}/opt/citadel/models`)).toBe(true);
+  const status = await agent("status", "--json");
+  expect(status.json<{ overall: string }>().overall).toBe("warning");
+  unlinkSync(`${root}/opt/citadel/models`);
+  const mended = await agent("repair", "--yes");
+  expect(mended.exitCode).toBe(0);
+  expect(mended.stderr).toContain("lies aside now");
+  expect(readlinkSync(`${root}/opt/citadel/models`)).toBe(`${root}/mnt/citadel-models/active`);
+  expect((await agent("history")).exitCode).toBe(0);
+});

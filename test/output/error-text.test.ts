@@ -17,6 +17,22 @@ describe("an error", () => {
     ]);
   });
 
+  test("of a step that was undone keeps the system's words apart from what became of the rest", () => {
+    const step = fromErrno(Object.assign(new Error("raw"), { code: "EROFS" }), "mkdir", "/x/y");
+    const failed = new CitadelError({
+      kind: "read-only",
+      code: "READ_ONLY",
+      message: `${step.message}; 3 steps were undone`,
+      hint: "mount it",
+      cause: step,
+    });
+    expect(lines(failed)).toEqual([
+      "error: mkdir failed on /x/y; 3 steps were undone",
+      "  why:  Read-only file system (EROFS), READ_ONLY",
+      "  next: mount it",
+    ]);
+  });
+
   test("of ours names the path that its message leaves out, its cause and its code", () => {
     const error = new CitadelError({
       kind: "integrity",

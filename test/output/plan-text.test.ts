@@ -41,6 +41,38 @@ describe("directoryPlaces", () => {
     ]);
   });
 
+  test("splits a place that says too little, and counts every directory once", () => {
+    const below = ["active", "archive", "cache", "downloads", "staging"];
+    const fresh = [
+      "/r/mnt",
+      "/r/mnt/models",
+      ...below.map((name) => `/r/mnt/models/${name}`),
+      "/r/mnt/backup",
+      ...below.map((name) => `/r/mnt/backup/${name}`),
+      "/r/opt",
+      "/r/opt/citadel",
+      "/r/opt/citadel/logs",
+      "/r/opt/citadel/tmp",
+    ];
+    expect(directoryPlaces(fresh)).toEqual([
+      ["/r/mnt", "13 directories", "models (6), backup (6)"],
+      ["/r/opt", "1 directory", ""],
+      ["/r/opt/citadel", "3 directories", "logs, tmp"],
+    ]);
+    const more = [...fresh, ...below.map((name) => `/r/mnt/models/active/${name}`)];
+    const rows = directoryPlaces(more);
+    expect(rows.map(([place]) => place)).toEqual([
+      "/r/mnt",
+      "/r/mnt/models",
+      "/r/mnt/backup",
+      "/r/opt",
+      "/r/opt/citadel",
+    ]);
+    expect(rows.reduce((sum, [, count]) => sum + Number.parseInt(count ?? "", 10), 0)).toBe(
+      more.length,
+    );
+  });
+
   test("escapes names and stops at a dozen", () => {
     const many = Array.from({ length: 20 }, (_, n) => `/srv/\u001b${n}`);
     const [row] = directoryPlaces(many);
