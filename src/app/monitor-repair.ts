@@ -65,8 +65,9 @@ async function mend(
   using engine = openLayoutEngine(app);
   const { state } = engine;
   if (state.generation === 0) return []; // nothing was ever set up here
-  const isOurs = (step: Operation) =>
-    paths.has(step.path) && mendingSteps.has(step.op) && state.ownedTargets(step.path).length > 0;
+  // asked now: the engine closes this view of the journal when it takes the lock
+  const ours = new Set([...paths].filter((path) => state.ownedTargets(path).length > 0));
+  const isOurs = (step: Operation) => ours.has(step.path) && mendingSteps.has(step.op);
   const { report } = await changeLayout(
     app,
     engine,
