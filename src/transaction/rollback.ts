@@ -3,6 +3,7 @@
 
 import { CitadelError, joinPath, nameOf, parentOf, type AbsolutePath } from "../core/index.ts";
 import type { DirectoryTree } from "../system/directory-tree.ts";
+import { findDrift, stepKey, towards } from "./drift.ts";
 import { invert } from "./invert.ts";
 import { joinChanges } from "./join-changes.ts";
 import type { JournalView } from "./journal-view.ts";
@@ -24,8 +25,13 @@ export function planRollback(
   const latest = view.generation;
   assertReachable(view, generation, latest);
   const planner = new RollbackPlanner(view, tree, stays);
+  const drifted = findDrift(view, generation);
   for (let at = latest; at > generation; at -= 1) {
-    for (const step of view.stepsOf(at).reverse()) planner.add(step.operation, at);
+    for (const step of view.stepsOf(at).reverse()) {
+      const wanted = drifted.get(stepKey(at, step.seq));
+      if (wanted === undefined) planner.add(step.operation, at);
+      else planner.addDrifted(step.operation, wanted, at);
+    }
   }
   const now = view.latestAnnotations();
   const then = generation === 0 ? {} : view.annotationsAt(generation);
@@ -131,6 +137,29 @@ class RollbackPlanner {
       this.#projected.set(done.to, { type: "absent" });
       this.#projected.set(done.path, done.before);
     }
+  }
+
+  /** A step that found something other than the generation gone back to had left: what was left is what is wanted. */
+  addDrifted(done: Operation, wanted: PathState, generation: number): void {
+    const found = this.#stateOf(done);
+    if (matches(found, wanted)) {
+      this.unchanged += 1;
+      return;
+    }
+    const expected = done.op === "move_aside" ? { type: "absent" as const } : done.after;
+    if (found.type !== "absent" && !matches(found, expected)) {
+      const reason = `it is ${describeState(found)}, we left ${describeState(expected)}`;
+      this.#conflict(done, found, reason);
+      return;
+    }
+    const step = towards(done.path, found, wanted, generation, this.view);
+    if (typeof step === "string") {
+      this.#conflict(done, found, step);
+      return;
+    }
+    if (done.op === "move_aside") this.kept.push(`${done.to} stays: it is not ours`);
+    this.operations.push(step);
+    this.#projected.set(done.path, wanted);
   }
 
   #stateOf(done: Operation): PathState {

@@ -55,6 +55,40 @@ describe("planRollback", () => {
     expect(operations[0]?.after).toMatchObject({ target: "/1" });
   });
 
+  test("goes back to what a generation left, not to the damage that a later one found", async () => {
+    using host = createTestHost();
+    const link = host.path("l");
+    await change(host.engine, [op.createLink(link, "/right"), op.makeDir(host.path("d"))]);
+    fs.unlinkSync(link);
+    fs.rmdirSync(host.path("d"));
+    await change(host.engine, [op.createLink(link, "/right"), op.makeDir(host.path("d"))]);
+    expect(host.engine.planRollback(1).operations).toEqual([]);
+    fs.unlinkSync(link);
+    fs.symlinkSync("/stranger", link);
+    await change(host.engine, [op.replaceLink(link, "/stranger", "/newer")]);
+    const report = await rollback(host, 1);
+    expect(report.plan.conflicts).toEqual([]);
+    expect(fs.readlinkSync(link)).toBe("/right");
+    await rollback(host, 0);
+    expect(treeOf(host.path(""))).toEqual([]);
+  });
+
+  test("a link that took the place of a file keeps it aside when its target is what was left before", async () => {
+    using host = createTestHost();
+    const link = host.path("l");
+    await change(host.engine, [op.createLink(link, "/right")]);
+    fs.unlinkSync(link);
+    fs.writeFileSync(link, "somebody's");
+    await change(host.engine, [
+      op.moveAside(link, host.path("l.moved"), { type: "file" }),
+      op.createLink(link, "/right"),
+    ]);
+    const { plan } = await rollback(host, 1);
+    expect(plan.operations).toEqual([]);
+    expect(fs.readlinkSync(link)).toBe("/right");
+    expect(fs.readFileSync(host.path("l.moved"), "utf8")).toBe("somebody's");
+  });
+
   test("a directory that holds something is a conflict, and nothing is touched", async () => {
     using host = createTestHost();
     await change(host.engine, [op.makeDir(host.path("d")), op.createLink(host.path("l"), "/x")]);
