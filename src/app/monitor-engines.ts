@@ -15,12 +15,12 @@ import type {
 import type { Memory } from "../monitor/memory.ts";
 import { mountOf, readMounts, runProcess, selfCommand } from "../system/index.ts";
 import type { App } from "./app.ts";
-import { backupPlaces } from "./backup-repository.ts";
 import { backupSchedule } from "./backup-schedule.ts";
 import type { BackupFacts } from "./backups-child.ts";
 import { openLayoutEngine } from "./layout-engine.ts";
 import { toLayoutOptions, viewLayout } from "./layout.ts";
 import type { MonitorEngines } from "./monitor.ts";
+import { statePlaces } from "./transaction.ts";
 
 /** The three roots, with what set-up recorded of them. */
 export function storageRoots(app: App): StorageRoot[] {
@@ -137,7 +137,9 @@ async function lookAtBackups(
 ): Promise<BackupsData | null> {
   const { backup } = app.settings;
   if (!backup.enable_auto_backup) return { ...noBackups, sinceMs: null };
-  const { stateDir, backupRoot } = backupPlaces(app);
+  // Not `backupPlaces`: it resolves the links of the active models, which hangs on a dead mount.
+  const { stateDir } = statePlaces(app.system, app.settings.agent.state_dir);
+  const backupRoot = app.system.hostPaths.real(app.settings.paths.backup_root);
   if (!isMounted(app, backupRoot)) return null;
   const run = await runProcess(
     [...selfCommand(), "__child", "monitor-backups", stateDir, backupRoot],
