@@ -2,7 +2,7 @@
 // one line here.
 
 import { nextRun, nextTime, type ScheduleEntry } from "../backup/schedule.ts";
-import { joinPath } from "../core/index.ts";
+import { joinPath, type AbsolutePath } from "../core/index.ts";
 import { verifyLinks } from "../layout/index.ts";
 import type { ModelReport } from "../models/verify-quick.ts";
 import type {
@@ -14,6 +14,7 @@ import type {
 } from "../monitor/data.ts";
 import type { Memory } from "../monitor/memory.ts";
 import { mountOf, readMounts, runProcess, selfCommand } from "../system/index.ts";
+import { survey } from "../system/survey/index.ts";
 import type { App } from "./app.ts";
 import { backupSchedule } from "./backup-schedule.ts";
 import type { BackupFacts } from "./backups-child.ts";
@@ -83,7 +84,7 @@ async function lookAtModels(app: App, signal: AbortSignal): Promise<ModelsData |
   const { hostPaths } = app.system;
   const { models, paths } = app.settings;
   const root = hostPaths.real(paths.models_root);
-  if (!isMounted(app, root)) return null;
+  if (!isMounted(app, root) || !(await answers(root, signal))) return null;
   const active = hostPaths.real(paths.models_active);
   const directories = Object.entries(models.model_directories).map(([key, name]) => ({
     key,
@@ -140,7 +141,7 @@ async function lookAtBackups(
   // Not `backupPlaces`: it resolves the links of the active models, which hangs on a dead mount.
   const { stateDir } = statePlaces(app.system, app.settings.agent.state_dir);
   const backupRoot = app.system.hostPaths.real(app.settings.paths.backup_root);
-  if (!isMounted(app, backupRoot)) return null;
+  if (!isMounted(app, backupRoot) || !(await answers(backupRoot, signal))) return null;
   const run = await runProcess(
     [...selfCommand(), "__child", "monitor-backups", stateDir, backupRoot],
     { timeoutMs: backupsTimeoutMs, signal },
@@ -189,6 +190,12 @@ function shortestPeriodS(schedule: readonly ScheduleEntry[], nowMs: number): num
     return first === undefined || second === undefined ? [] : [(second - first) / 1000];
   });
   return periods.length === 0 ? null : Math.min(...periods);
+}
+
+/** Whether a root answers within the survey's 5 s: a child that works longer is sent only there. */
+async function answers(root: AbsolutePath, signal: AbortSignal): Promise<boolean> {
+  const [found] = await survey([{ kind: "usage", path: root }], { signal });
+  return found !== undefined && found.kind !== "unknown";
 }
 
 function isMounted(app: App, path: string): boolean {
