@@ -313,6 +313,7 @@ async function stream(attempt: Attempt, ranges: Ranges, hashes: FileHashes, read
       openTarget: () => openData(attempt, true),
       readOnly,
       candidate: candidate?.xxh3,
+      bytesPerSecond: attempt.job.bytesPerSecond,
     });
   } catch (thrown) {
     if (isErrno(thrown) && (thrown as { syscall?: string }).syscall === "write") {

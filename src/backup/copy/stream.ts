@@ -2,6 +2,7 @@
 // thread hashes (shared/performance.md: 0.2 of `rsync; sync; sha256sum`). Chunks of 16 MiB lie in one piece, as XXH3
 // needs; holes are neither read nor written.
 
+import { systemClock } from "../../system/clock.ts";
 import { type OpenedFile, readFullyAt, writeFullyAt } from "../../system/raw-file.ts";
 import { chunkSizeBytes } from "../format/index.ts";
 import type { FileHashes } from "./hashes.ts";
@@ -32,6 +33,8 @@ export interface StreamOptions {
   readonly readOnly: boolean;
   /** Hashes of a stored file to compare with before anything is written. */
   readonly candidate?: readonly string[] | undefined;
+  /** 0: no limit. */
+  readonly bytesPerSecond: number;
 }
 
 /** @returns whether anything was written (no: it is the candidate's content, as far as XXH3 tells) */
@@ -66,7 +69,8 @@ class Stream {
   }
 
   async run(): Promise<boolean> {
-    const { hashes, readOnly, sizeBytes } = this.#options;
+    const { hashes, readOnly, sizeBytes, bytesPerSecond } = this.#options;
+    const startedMs = systemClock.monotonicMs();
     for (let slice = 0; slice < this.#slices; slice += 1) {
       this.#readAhead();
       const count = (await this.#reads[slice % this.#slots]) ?? 0;
@@ -77,10 +81,19 @@ class Stream {
       hashes.update(this.#slot(slice).subarray(0, want));
       const isChunkEnd = slice % slicesPerChunk === slicesPerChunk - 1;
       if (isChunkEnd || slice === this.#slices - 1) this.#endChunk(slice);
+      if (bytesPerSecond > 0)
+        await this.#pace(slice * sliceBytes + want, bytesPerSecond, startedMs);
     }
     await Promise.all(this.#writes);
     if (this.#failure !== undefined) throw this.#failure;
     return !this.#comparing && !readOnly;
+  }
+
+  /** Waits until so many bytes may have been read. */
+  async #pace(doneBytes: number, bytesPerSecond: number, startedMs: number): Promise<void> {
+    const dueMs = startedMs + (doneBytes / bytesPerSecond) * 1000;
+    const waitMs = dueMs - systemClock.monotonicMs();
+    if (waitMs > 1) await systemClock.sleep(waitMs);
   }
 
   async settle(): Promise<void> {

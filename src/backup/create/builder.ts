@@ -43,6 +43,7 @@ export interface BuildContext {
   readonly parent: Parent | undefined;
   readonly names: OwnerNames;
   readonly survey: Survey;
+  readonly workers: number;
   readonly ringBytes: number;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: CreateProgress) => void;
@@ -109,7 +110,7 @@ export class SnapshotBuilder {
           ? undefined
           : { root: `${this.#root}/packed`, ...options.compression },
       digests: options.extraChecksums,
-      bytesPerSecond: options.limitBytesPerSecond,
+      bytesPerSecond: options.limitBytesPerSecond / context.workers,
     };
     this.#index = new ContentIndex(partial.scratch, partial.directory, parent);
     this.#trustedBeforeNs =

@@ -113,6 +113,7 @@ async function createOnce(
     parent: prepared.parent,
     names: new OwnerNames(system),
     survey: prepared.survey,
+    workers,
     ringBytes: ringBytesFor(workers),
     signal,
     onProgress: deps.onProgress,
