@@ -74,6 +74,10 @@ export async function createSnapshot(
   }
 }
 
+function nameOfSource(options: CreateOptions): string {
+  return options.sourceName ?? options.sourcePath;
+}
+
 /** Exit 75, or an I/O error: the next run may get through, and goes on where this one ended. */
 function isWorthRetrying(thrown: unknown): boolean {
   if (!(thrown instanceof CitadelError)) return false;
@@ -90,14 +94,14 @@ async function createOnce(
   const prepared = await prepare(options, deps);
   const startedMs = system.clock.nowMs();
   const random = crypto.getRandomValues(new Uint16Array(1))[0] ?? 0;
-  const id = formatSnapshotId(startedMs, slugOf(options.sourcePath), options.type, random);
+  const id = formatSnapshotId(startedMs, slugOf(nameOfSource(options)), options.type, random);
   const { areaDirectory, identity } = prepared;
   using partial = openPartial(
     areaDirectory,
     id,
     {
       sourceIdentity: identity,
-      source: options.sourcePath,
+      source: nameOfSource(options),
       type: options.type,
       compression: options.compression?.method ?? "none",
       checksums: options.extraChecksums.join(","),
@@ -152,7 +156,7 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
   const { system, signal } = deps;
   const warnings = checkPlaces(options, system);
   const areaDirectory = joinPath(options.repositoryPath, areaDirectories[options.area]);
-  const identity = sourceIdentity(options.sourcePath, system);
+  const identity = options.sourceIdentity ?? sourceIdentity(options.sourcePath, system);
   finishCommitted(areaDirectory, identity);
   removeOrphans(areaDirectory);
   const snapshots = listSnapshots(options.repositoryPath);
@@ -181,7 +185,7 @@ function previousOf(
   const { hostname } = system.environment;
   return snapshots.findLast(
     ({ record }) =>
-      record?.source === options.sourcePath &&
+      record?.source === nameOfSource(options) &&
       record.host === hostname &&
       record.area === options.area &&
       !record.shrunk,
@@ -246,7 +250,7 @@ function toRecord(
     format: formatVersion,
     id,
     host: deps.system.environment.hostname,
-    source: options.sourcePath,
+    source: nameOfSource(options),
     source_identity: prepared.identity,
     type: options.type,
     area: options.area,

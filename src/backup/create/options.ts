@@ -8,6 +8,10 @@ import type { ExtraAlgorithm, PackMethod, SnapshotKind } from "../format/index.t
 export interface CreateOptions {
   /** Real path, every link resolved. */
   readonly sourcePath: AbsolutePath;
+  /** What the snapshot calls its source; default: its path. */
+  readonly sourceName?: string | undefined;
+  /** What a parent is chosen by; default: the file system and directory of the source. */
+  readonly sourceIdentity?: string | undefined;
   /** Real path of the backup root. */
   readonly repositoryPath: AbsolutePath;
   readonly area: SnapshotArea;

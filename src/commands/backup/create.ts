@@ -1,6 +1,8 @@
 // `backup create [SOURCE]`: a proved copy of a tree, or with --configs of what a host needs to be rebuilt.
 
+import { createConfigsBackup } from "../../app/backup-configs.ts";
 import { createBackup, type CreateOutcome } from "../../app/backup-create.ts";
+import type { CreateProgress } from "../../backup/create/options.ts";
 import { CitadelError, ExitCode, formatBytes, formatDuration } from "../../core/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
@@ -40,6 +42,11 @@ export const command = defineAgentCommand({
       description: "goes into file systems mounted below the source",
     },
     acceptShrink: { type: "boolean", description: "the source may have lost more than half" },
+    configs: {
+      type: "boolean",
+      description: "instead of models: what a host needs to be rebuilt, without secrets",
+    },
+    withSecrets: { type: "boolean", description: "with --configs: keeps secrets, mode 0600" },
     verify: {
       type: "boolean",
       description: "checks the snapshot afterwards (default: the setting)",
@@ -50,26 +57,42 @@ export const command = defineAgentCommand({
     "citadel-agent backup create",
     "citadel-agent backup create /mnt/citadel-models/active --type full",
     "citadel-agent backup create --tag weekly --json",
+    "citadel-agent backup create --configs",
   ],
   async run({ app, args, globals, out, signal, words }) {
     if (args.kind !== undefined && args.type !== undefined && args.kind !== args.type) {
       throw contradiction(args.kind, args.type);
     }
-    const outcome = await createBackup(
-      app,
-      {
-        source: args.source,
-        type: args.type ?? args.kind,
-        tags: args.tag,
-        plain: args.plain,
-        crossFileSystems: args.crossFilesystems,
-        acceptShrink: args.acceptShrink,
-        verify: args.verify,
-        lockTimeoutMs: globals.lockTimeoutMs,
-        command: words.join(" "),
-      },
-      { signal, onProgress: (progress) => out.progress(progress) },
-    );
+    const context = { signal, onProgress: (progress: CreateProgress) => out.progress(progress) };
+    const base = { lockTimeoutMs: globals.lockTimeoutMs, command: words.join(" ") };
+    if (args.configs === true && args.source !== undefined) {
+      throw contradiction(args.source, "--configs");
+    }
+    const outcome = await (args.configs === true
+      ? createConfigsBackup(
+          app,
+          {
+            ...base,
+            tags: args.tag,
+            acceptShrink: args.acceptShrink,
+            withSecrets: args.withSecrets ?? false,
+          },
+          context,
+        )
+      : createBackup(
+          app,
+          {
+            source: args.source,
+            type: args.type ?? args.kind,
+            tags: args.tag,
+            plain: args.plain,
+            crossFileSystems: args.crossFilesystems,
+            acceptShrink: args.acceptShrink,
+            verify: args.verify,
+            ...base,
+          },
+          context,
+        ));
     for (const warning of outcome.report.warnings) out.warn(warning);
     out.result("backup-create", toDocument(outcome), () => formatOutcome(outcome));
     return exitCodeFor(outcome);

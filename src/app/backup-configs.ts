@@ -1,0 +1,198 @@
+// `backup create --configs`: what a host needs to be rebuilt after its root disk died. Copies of configuration, units
+// and state databases go into a private directory under the paths of the host, and that becomes a snapshot.
+
+import { createSnapshot } from "../backup/create/create-snapshot.ts";
+import type { CreateOptions } from "../backup/create/options.ts";
+import { joinPath, messageOf, Secret, type AbsolutePath } from "../core/index.ts";
+import { redactText } from "../incident/redact.ts";
+import { listDirectory, lstat, realpath } from "../system/index.ts";
+import {
+  readSmallFile,
+  removeDirectory,
+  resetPrivateDirectory,
+  stageContent,
+  stageDatabase,
+} from "../system/config-staging.ts";
+import { walkTree } from "../system/tree-walk.ts";
+import type { App } from "./app.ts";
+import {
+  lockSource,
+  requiresMounts,
+  toolOfThisBuild,
+  type CreateContext,
+  type CreateOutcome,
+  type CreateRequest,
+} from "./backup-create.ts";
+import { recordJob } from "./backup-repository.ts";
+import { statePlaces } from "./state-places.ts";
+
+/** Nothing that configures a host is larger. */
+const maxFileBytes = 16 * 1024 * 1024;
+
+export type ConfigsRequest = Pick<
+  CreateRequest,
+  "tags" | "acceptShrink" | "lockTimeoutMs" | "command"
+> & { readonly withSecrets: boolean };
+
+/** Makes a snapshot of the host's configuration. @throws kinds of createSnapshot; `locked` (exit 5) */
+export async function createConfigsBackup(
+  app: App,
+  request: ConfigsRequest,
+  context: CreateContext,
+): Promise<CreateOutcome> {
+  const { system, settings } = app;
+  const { stateDir } = statePlaces(system, settings.agent.state_dir);
+  const staging = joinPath(stateDir, "configs-staging");
+  const repositoryPath = system.hostPaths.real(settings.paths.backup_root);
+  const job = {
+    kind: "create" as const,
+    source: "configs",
+    destination: repositoryPath,
+    type: "incremental",
+    tags: request.tags,
+    isQueued: true,
+  };
+  const run = async (begin: () => void): Promise<CreateOutcome> => {
+    using _lock = await lockSource(app, staging, request, context.signal);
+    begin();
+    try {
+      const remarks = stageConfigs(app, staging, request.withSecrets);
+      const options = toOptions(app, request, realpath(staging) as AbsolutePath, repositoryPath);
+      const report = await createSnapshot(options, { system, ...context });
+      return {
+        report: { ...report, warnings: [...report.warnings, ...remarks] },
+        verification: undefined,
+      };
+    } finally {
+      removeDirectory(staging); // it may hold secrets
+    }
+  };
+  return recordJob(app, job, run, ({ report }) => ({
+    snapshot: report.snapshot,
+    files: report.files,
+    bytes: report.bytes,
+    newBytes: report.copied_bytes,
+  }));
+}
+
+function toOptions(
+  app: App,
+  request: ConfigsRequest,
+  sourcePath: AbsolutePath,
+  repositoryPath: AbsolutePath,
+): CreateOptions {
+  const { backup } = app.settings;
+  return {
+    sourcePath,
+    sourceName: "configs",
+    sourceIdentity: `configs;${app.system.environment.hostname}`,
+    repositoryPath: (realpath(repositoryPath) as AbsolutePath | undefined) ?? repositoryPath,
+    area: "configs",
+    type: "incremental",
+    tags: request.tags ?? [],
+    jobs: 1,
+    compression: null,
+    deduplicate: backup.deduplication_enabled,
+    extraChecksums: [],
+    crossFileSystems: false,
+    acceptShrink: request.acceptShrink ?? false,
+    mustBeMounted: requiresMounts(app) ? [repositoryPath] : [],
+    reserveBytes: 0,
+    limitBytesPerSecond: 0,
+    attempts: backup.max_retry_attempts,
+    retryDelayMs: backup.retry_delay_seconds * 1000,
+    updateLatest: false,
+    settings: { with_secrets: request.withSecrets },
+    tool: toolOfThisBuild(),
+  };
+}
+
+/** @returns what was left out, for a person */
+function stageConfigs(app: App, staging: AbsolutePath, withSecrets: boolean): string[] {
+  resetPrivateDirectory(staging);
+  const stage = new Staging(app, staging, withSecrets);
+  const { hostPaths } = app.system;
+  const { app_configs } = app.settings.paths;
+  stage.tree("/etc/citadel");
+  stage.tree(app_configs);
+  stage.file("/etc/fstab");
+  stage.file("/etc/udev/rules.d/99-citadel-storage.rules");
+  for (const name of listDirectory(hostPaths.real("/etc/systemd/system")) ?? []) {
+    if (name.startsWith("citadel-agent")) stage.tree(`/etc/systemd/system/${name}`);
+  }
+  const { stateDir } = statePlaces(app.system, app.settings.agent.state_dir);
+  for (const name of listDirectory(stateDir) ?? []) {
+    if (name.endsWith(".db")) stage.database(joinPath(stateDir, name));
+  }
+  return stage.remarks;
+}
+
+class Staging {
+  readonly remarks: string[] = [];
+  readonly #app: App;
+  readonly #root: AbsolutePath;
+  readonly #withSecrets: boolean;
+  readonly #secrets: readonly string[];
+
+  constructor(app: App, root: AbsolutePath, withSecrets: boolean) {
+    this.#app = app;
+    this.#root = root;
+    this.#withSecrets = withSecrets;
+    const values = Object.values(app.settings).flatMap((group) => Object.values(group as object));
+    this.#secrets = values
+      .filter((value) => value instanceof Secret)
+      .map((secret) => secret.reveal())
+      .filter((text) => text !== "");
+  }
+
+  /** A file, or everything below a directory. @param hostPath as the booted host calls it */
+  tree(hostPath: string): void {
+    const real = this.#app.system.hostPaths.real(hostPath);
+    const type = lstat(real)?.type;
+    if (type === "file") this.file(hostPath);
+    if (type !== "directory") return;
+    for (const { path, stat } of walkTree(Buffer.from(real).toString("latin1"), {
+      crossFileSystems: false,
+    })) {
+      if ((stat.mode & 0o170000) === 0o100000) {
+        this.file(joinPath(hostPath, Buffer.from(path, "latin1").toString("utf8")));
+      }
+    }
+  }
+
+  file(hostPath: string): void {
+    const real = this.#app.system.hostPaths.real(hostPath);
+    if (lstat(real) === undefined) return;
+    const content = readSmallFile(real, maxFileBytes);
+    if (content === undefined) {
+      this.remarks.push(`left out, not a readable file of up to 16 MiB: ${hostPath}`);
+      return;
+    }
+    const isSecret = this.#holdsSecrets(content, real);
+    if (isSecret && !this.#withSecrets) {
+      this.remarks.push(`left out, holds secrets (--with-secrets keeps them): ${hostPath}`);
+      return;
+    }
+    const host = this.#app.system.hostPaths.host(real);
+    stageContent(real, joinPath(this.#root, host), content, isSecret ? 0o600 : undefined);
+  }
+
+  /** What nobody else may read, what holds the value of a secret setting, and what looks like one. */
+  #holdsSecrets(content: Buffer, real: string): boolean {
+    if (((lstat(real)?.mode ?? 0) & 0o004) === 0) return true;
+    const text = content.toString("utf8");
+    if (this.#secrets.some((secret) => text.includes(secret))) return true;
+    // a setting that names the file of a secret is none itself
+    const judged = text.replaceAll(/^.*_file["']?\s*[=:].*$/gim, "");
+    return redactText(judged) !== judged;
+  }
+
+  database(path: AbsolutePath): void {
+    try {
+      const host = this.#app.system.hostPaths.host(path);
+      stageDatabase(path, joinPath(this.#root, host));
+    } catch (thrown) {
+      this.remarks.push(`left out, cannot be copied: ${path}: ${messageOf(thrown)}`);
+    }
+  }
+}
