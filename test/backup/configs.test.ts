@@ -31,7 +31,10 @@ test("a configuration snapshot holds files at their host paths, whole databases,
       fs.writeFileSync(`${root}${path}`, text, { mode });
     };
     fs.mkdirSync(`${root}/mnt/citadel-backup`, { recursive: true });
-    put("/etc/citadel/agent.yml", "# http_token_file: /etc/citadel/token\npaths:\n  app_root: /opt/citadel\n");
+    put(
+      "/etc/citadel/agent.yml",
+      "# http_token_file: /etc/citadel/token\npaths:\n  app_root: /opt/citadel\n",
+    );
     put("/etc/citadel/notes.env", "SOME_API_TOKEN=abcdef123456\n");
     put("/etc/citadel/token", "s3cret", 0o600);
     put("/etc/fstab", "UUID=1 / ext4 defaults 0 1\n");
