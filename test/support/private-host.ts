@@ -78,11 +78,16 @@ export function createPrivateHost(models: LoopType, backup: LoopType): PrivateHo
   const devices = { models: makeLoop("models", models), backup: makeLoop("backup", backup) };
   const uuid = (device: string) => must("blkid", "-p", "-s", "UUID", "-o", "value", device);
   const uuids = { models: uuid(devices.models), backup: uuid(devices.backup) };
-  const holder = Bun.spawn(["unshare", "--mount", "sleep", "600"], { stdout: "ignore" });
-  const own = Bun.spawnSync(["readlink", "/proc/self/ns/mnt"]).stdout.toString();
-  const isApart = () =>
-    Bun.spawnSync(["readlink", `/proc/${holder.pid}/ns/mnt`]).stdout.toString() !== own;
-  for (let tries = 0; !isApart() && tries < 500; tries += 1) Bun.sleepSync(5);
+  // The holder keeps the namespace and, by open files, the devices: detached at once, they are freed with its end,
+  // also when this process is killed. Its second descriptor open means that its namespace is its own already.
+  const keep = `exec 8<${devices.models} 9<${devices.backup}; exec sleep 300`;
+  const holder = Bun.spawn(["unshare", "--mount", "bash", "-c", keep], { stdout: "ignore" });
+  const isReady = () =>
+    Bun.spawnSync(["readlink", `/proc/${holder.pid}/fd/9`])
+      .stdout.toString()
+      .trim() === devices.backup;
+  for (let tries = 0; !isReady() && tries < 500; tries += 1) Bun.sleepSync(5);
+  for (const loop of loops) Bun.spawnSync(["losetup", "-d", loop]);
   const inside = (command: readonly string[]) => [
     "nsenter",
     "-t",
@@ -141,7 +146,6 @@ export function createPrivateHost(models: LoopType, backup: LoopType): PrivateHo
       // Its exit code is only seen by the event loop; its namespace is gone as soon as it is dead.
       const lives = () => Bun.spawnSync(["readlink", `/proc/${holder.pid}/ns/mnt`]).exitCode === 0;
       for (let tries = 0; lives() && tries < 200; tries += 1) Bun.sleepSync(5);
-      for (const loop of loops) Bun.spawnSync(["losetup", "-d", loop]);
       rmSync(directory, { recursive: true, force: true });
     },
   };
