@@ -1,10 +1,10 @@
 // The incident bundle of this host: the host's own evidence, and what the agent knows. Works with broken settings.
 
-import { formatTime, joinPath, Secret } from "../core/index.ts";
+import { formatTime, Secret } from "../core/index.ts";
 import {
   commandCollector,
-  fileCollector,
   hostCollectors,
+  logCollector,
   type Collector,
 } from "../incident/index.ts";
 import { inspectSettings, type InspectedSettings, type SettingsFlags } from "../settings/index.ts";
@@ -51,8 +51,8 @@ export function incidentInputs(system: System, flags: SettingsFlags): IncidentIn
   return {
     collectors: [
       ...hostCollectors(hostPaths),
-      fileCollector("agent/agent.log", joinPath(logs, "agent.log")),
-      fileCollector("agent/agent.log.1", joinPath(logs, "agent.log.1")),
+      logCollector("agent/agent.log", logs, "agent.log"),
+      logCollector("agent/agent.log.1", logs, "agent.log.1"),
       ...ownDocuments.map(([file, args]) =>
         commandCollector(file, [...selfCommand(), ...args, ...passed], {
           plain: true,

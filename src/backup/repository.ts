@@ -2,7 +2,8 @@
 // state directory: on a reinstalled host the backup disk alone is enough.
 
 import { CitadelError, joinPath, nameOf, type AbsolutePath } from "../core/index.ts";
-import { listDirectory, lstat, readBytes, realpath } from "../system/index.ts";
+import { listDirectory, lstat, realpath } from "../system/index.ts";
+import { readSmallStored } from "../system/stored-files.ts";
 import {
   partialSuffix,
   parsePartialName,
@@ -13,6 +14,7 @@ import {
 import {
   areaDirectories,
   parseSnapshotJson,
+  maxSnapshotJsonBytes,
   snapshotJsonName,
   type SnapshotArea,
   type SnapshotRecord,
@@ -75,7 +77,7 @@ export function readSnapshot(
 /** @throws kind `integrity`, code `SNAPSHOT_JSON_MISSING` or those of parseSnapshotJson */
 export function readRecord(directory: string): SnapshotRecord {
   const path = joinPath(directory, snapshotJsonName);
-  const bytes = readBytes(path);
+  const bytes = readSmallStored(path, maxSnapshotJsonBytes);
   if (bytes === undefined) {
     throw new CitadelError({
       kind: "integrity",

@@ -29,6 +29,11 @@ export const explanations: Explanations = {
       "docs/formats/snapshot.md says how to save single files by hand",
     ],
   },
+  LOG_CHANGED: {
+    meaning: "A log that was to be archived became something else meanwhile; it was left alone.",
+    causes: ["a program that rotates the same logs", "somebody replaced it with a link"],
+    remedy: ["look at it with `ls -li`; run the command again"],
+  },
   SNAPSHOT_JSON_MISSING: {
     meaning: "A snapshot directory holds no snapshot.json: nothing says what it should contain.",
     causes: ["it was copied in part", "somebody removed the file"],

@@ -8,6 +8,12 @@ export const explanations: Explanations = {
     causes: ["`--out -` beside `--json`: both want standard output"],
     remedy: ["leave one of the two out, as the message says"],
   },
+  LOG_NOT_PLAIN: {
+    meaning:
+      "A log of the agent is a link, a FIFO, or a file with a second name; it was left out of the bundle.",
+    causes: ["the service user put something else in its place"],
+    remedy: ["look at it with `ls -li` and remove it; the agent begins a new one"],
+  },
   OUTPUT_IS_TERMINAL: {
     meaning: "An archive would have been written to a terminal.",
     causes: ["`--out -` without a redirection"],

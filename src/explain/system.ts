@@ -13,6 +13,11 @@ export const explanations: Explanations = {
     causes: ["`kill`, a service manager, a shutdown"],
     remedy: ["`citadel-agent status` shows a pending transaction; run the same command again"],
   },
+  NOT_A_PLAIN_FILE: {
+    meaning: "A small file that the agent reads is a link, a FIFO, a device, or far too large.",
+    causes: ["somebody put something else in its place", "a damaged file system"],
+    remedy: ["look at it with `ls -li`, find out who made it, and move it aside"],
+  },
   NO_SPACE: {
     meaning: "The file system has no free blocks or no free inodes. What was begun was undone.",
     causes: ["a full file system", "no inodes left (`df -i`)", "space reserved for root"],

@@ -1,11 +1,13 @@
 // What the host says about itself: kernel, mounts, disks, units, logs. Read from /proc and from the tools that a
 // Linux host has; each tool that is missing is simply absent from the bundle.
 
-import { CitadelError, joinPath } from "../core/index.ts";
+import { CitadelError, joinPath, type AbsolutePath } from "../core/index.ts";
 import { readText, runProcess, type HostPaths } from "../system/index.ts";
+import { readLogEnd } from "../system/log-end.ts";
 import type { Collector } from "./collect.ts";
 
 const toolTimeoutMs = 4000;
+const logEndBytes = 2 * 1024 * 1024;
 
 /** A file of the host, by its real path. */
 export function fileCollector(file: string, path: string): Collector {
@@ -15,6 +17,14 @@ export function fileCollector(file: string, path: string): Collector {
 interface CommandOptions {
   readonly plain?: boolean;
   readonly environment?: Readonly<Record<string, string>> | undefined;
+}
+
+/**
+ * The end of a log in the service user's tree: a link there could lead to /etc/shadow, and the bundle is mailed. No
+ * part of its path is followed, a FIFO is not waited for, and of a huge file only the end is read.
+ */
+export function logCollector(file: string, directory: AbsolutePath, name: string): Collector {
+  return { file, collect: () => readLogEnd(directory, name, logEndBytes) };
 }
 
 /** A command of the host: its output, and how it ended where that was not with 0. */

@@ -4,6 +4,7 @@
 import * as fs from "node:fs";
 import { setMtimeFd, setXattrFd } from "./native.ts";
 import { isErrno } from "./errno.ts";
+import { makeDirectoryAt } from "./pinned-directory.ts";
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = fs.constants;
 const { O_DIRECT, O_NOATIME } = fs.constants;
@@ -184,15 +185,7 @@ export function hardLink(existing: string, path: string): void {
 
 /** mkdir(2) with the mode given, whatever the umask. @returns false where there is something already */
 export function makeDirectory(path: string, mode: number): boolean {
-  const bytes = pathBytes(path);
-  try {
-    fs.mkdirSync(bytes, { mode: 0o700 });
-  } catch (thrown) {
-    if (isErrno(thrown, "EEXIST")) return false;
-    throw thrown;
-  }
-  if (mode !== 0o700) fs.chmodSync(bytes, mode);
-  return true;
+  return makeDirectoryAt(pathBytes(path), mode);
 }
 
 export function makeSymlink(target: string, path: string): void {

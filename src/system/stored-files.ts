@@ -2,6 +2,7 @@
 // in blocks of the caller's buffer. Links are never followed, and nothing but a regular file is ever read.
 
 import * as fs from "node:fs";
+import { CitadelError } from "../core/index.ts";
 import { fromErrno, isErrno, withErrno } from "./errno.ts";
 import { dropCachedPages } from "./native-files.ts";
 
@@ -99,6 +100,49 @@ export function* readBlocks(path: Buffer | string, sizeBytes = 1 << 20): Generat
   } finally {
     fs.closeSync(fd);
   }
+}
+
+/**
+ * The bytes of a small file in somebody else's tree: never through a link, never waiting for a FIFO, never more than
+ * `limitBytes`. @returns undefined where nothing is
+ * @throws kinds of fromErrno; kind `integrity`, code `NOT_A_PLAIN_FILE`: something else of that name, or too large
+ */
+export function readSmallStored(path: string, limitBytes: number): Buffer | undefined {
+  let fd: number;
+  try {
+    fd = fs.openSync(path, baseFlags);
+  } catch (thrown) {
+    if (isErrno(thrown, "ENOENT", "ENOTDIR")) return undefined;
+    if (isErrno(thrown, "ELOOP", "ENXIO")) throw notPlain(path, limitBytes);
+    throw fromErrno(thrown, "open", path);
+  }
+  try {
+    const stat = withErrno("fstat", path, () => fs.fstatSync(fd));
+    if (!stat.isFile() || stat.size > limitBytes) throw notPlain(path, limitBytes);
+    const buffer = Buffer.allocUnsafe(stat.size);
+    let filled = 0;
+    while (filled < buffer.length) {
+      const at = filled;
+      const count = withErrno("read", path, () =>
+        fs.readSync(fd, buffer, at, buffer.length - at, at),
+      );
+      if (count === 0) break;
+      filled += count;
+    }
+    return buffer.subarray(0, filled);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function notPlain(path: string, limitBytes: number): CitadelError {
+  return new CitadelError({
+    kind: "integrity",
+    code: "NOT_A_PLAIN_FILE",
+    message: `${path} is not a regular file of at most ${limitBytes} bytes`,
+    path,
+    hint: `look at what it is: ls -li ${path}`,
+  });
 }
 
 export interface StoredStat {

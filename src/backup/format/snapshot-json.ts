@@ -7,6 +7,8 @@ import type { PackMethod } from "./manifest.ts";
 
 export const snapshotJsonName = "snapshot.json";
 export const formatVersion = 1;
+/** A thousand skipped paths of 4 KiB, told twice, fit in; a larger one is not ours. */
+export const maxSnapshotJsonBytes = 16 * 1024 * 1024;
 
 /** More skipped paths than these are only counted. */
 export const maxSkippedListed = 1000;

@@ -2,8 +2,9 @@
 
 import { backupPlaces } from "../../app/backup-repository.ts";
 import { ExitCode, formatBytes, joinPath } from "../../core/index.ts";
-import { archiveFile, listRegularFiles } from "../../system/archive-file.ts";
-import { listDirectory, lstat, makeDirectories } from "../../system/index.ts";
+import { archiveFile, isTaken, listRegularFiles } from "../../system/archive-file.ts";
+import { lstat, realpath } from "../../system/index.ts";
+import { pinBelow, pinDirectory } from "../../system/pinned-directory.ts";
 import { defineAgentCommand } from "../define.ts";
 
 const dayMs = 86_400_000;
@@ -22,27 +23,33 @@ export const command = defineAgentCommand({
   ],
   async run({ app, args, out, globals, signal }) {
     const logs = app.system.hostPaths.real(app.settings.paths.app_logs);
-    const target = joinPath(backupPlaces(app).backupRoot, "system/logs");
+    const { backupRoot } = backupPlaces(app);
+    const target = joinPath(backupRoot, "system/logs");
     const nowMs = app.system.clock.nowMs();
-    const found = listDirectory(logs) === undefined ? [] : listRegularFiles(logs);
+    // The service user owns both trees: what is opened here is what is worked in, whatever takes its name meanwhile.
+    using from = lstat(logs) === undefined ? undefined : pinDirectory(logs);
+    const found = from === undefined ? [] : listRegularFiles(from);
     // agent.log itself is in use; its rotated generations are not
     const old = found.filter(
       ({ name, mtimeMs }) => name !== "agent.log" && nowMs - mtimeMs > args.days * dayMs,
     );
+    using root =
+      old.length === 0 ? undefined : pinDirectory(joinPath(realpath(backupRoot) ?? backupRoot));
+    using into = root && pinBelow(root, ["system", "logs"], !globals.dryRun);
     const moved: { path: string; to: string; bytes: number }[] = [];
     const skipped: { path: string; reason: string }[] = [];
     for (const { name, sizeBytes, mtimeMs } of old) {
       signal.throwIfAborted();
       const path = joinPath(logs, name);
       const stamp = new Date(mtimeMs).toISOString().slice(0, 10);
-      const to = joinPath(target, `${stamp}-${name}.gz`);
+      const archived = `${stamp}-${name}.gz`;
+      const to = joinPath(target, archived);
       if (sizeBytes > maxBytes) skipped.push({ path, reason: "too large" });
-      else if (lstat(to) !== undefined)
+      else if (into !== undefined && isTaken(into, archived))
         skipped.push({ path, reason: "archived before under this name" });
       else {
-        if (!globals.dryRun) {
-          makeDirectories(target, 0o700);
-          archiveFile(path, to);
+        if (from !== undefined && into !== undefined && !globals.dryRun) {
+          archiveFile(from, name, into, archived, maxBytes);
         }
         moved.push({ path, to, bytes: sizeBytes });
       }

@@ -1,0 +1,127 @@
+// Directories held open while root works below a directory that somebody else owns: whatever its owner renames or
+// swaps for a link meanwhile, `through` stays the directory that was opened. SQLite is the one user that resolves
+// `through` back to a path: see scratch-index.ts.
+
+import * as fs from "node:fs";
+import { CitadelError, type AbsolutePath } from "../core/index.ts";
+import { DirectoryTree } from "./directory-tree.ts";
+import { fromErrno, isErrno, withErrno } from "./errno.ts";
+
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
+
+export interface PinnedDirectory extends Disposable {
+  /** Where it lay when it was opened, for messages. */
+  readonly path: AbsolutePath;
+  /** `/proc/self/fd/N`: valid in this process, its threads included, until it is disposed of. */
+  readonly through: AbsolutePath;
+  readonly fd: number;
+}
+
+function pinned(path: string, fd: number): PinnedDirectory {
+  let isOpen = true;
+  return {
+    path: path as AbsolutePath,
+    through: `/proc/self/fd/${fd}` as AbsolutePath,
+    fd,
+    [Symbol.dispose]() {
+      if (isOpen) fs.closeSync(fd);
+      isOpen = false;
+    },
+  };
+}
+
+/**
+ * Opens every part of `path` from `/` on without following a link.
+ * @throws kinds of fromErrno: SYMLINK_IN_PATH, NOT_FOUND
+ */
+export function pinDirectory(path: AbsolutePath): PinnedDirectory {
+  using tree = new DirectoryTree("/" as AbsolutePath);
+  return pinned(path, reopen(tree.open(path).fd, path));
+}
+
+/** As pinDirectory; what is missing of `names` below an open directory is made (0755, ours). */
+export function pinBelow(
+  parent: PinnedDirectory,
+  names: readonly string[],
+  make: boolean,
+): PinnedDirectory | undefined {
+  let at = pinned(parent.path, reopen(parent.fd, parent.path));
+  for (const name of names) {
+    using above = at;
+    const path = `${above.path}/${name}`;
+    try {
+      at = pinned(path, openBelow(above.fd, name, path));
+    } catch (thrown) {
+      if (!(thrown instanceof CitadelError) || thrown.code !== "NOT_FOUND") throw thrown;
+      if (!make) return undefined;
+      makeDirectoryAt(`${above.through}/${name}`, 0o755);
+      at = pinned(path, openBelow(above.fd, name, path));
+    }
+  }
+  return at;
+}
+
+/**
+ * Opens `name` below an open directory if it is a directory of ours alone: owned by us, closed to everybody else.
+ * @returns undefined where it is not there, is a link or a file, or could have been made by somebody else
+ */
+export function pinOwn(parent: string, name: string): PinnedDirectory | undefined {
+  let fd: number;
+  try {
+    fd = fs.openSync(`${parent}/${name}`, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  } catch (thrown) {
+    if (isErrno(thrown, "ENOENT", "ENOTDIR", "ELOOP", "EACCES")) return undefined;
+    throw fromErrno(thrown, "open", `${parent}/${name}`);
+  }
+  const stat = fs.fstatSync(fd);
+  if (stat.uid === process.geteuid?.() && (stat.mode & 0o077) === 0) {
+    return pinned(fs.readlinkSync(`/proc/self/fd/${fd}`), fd);
+  }
+  fs.closeSync(fd);
+  return undefined;
+}
+
+/** Whether `path` (a link not followed) is the directory that is held open. */
+export function isPinnedAt(pin: PinnedDirectory, path: string): boolean {
+  const there = fs.lstatSync(path, { throwIfNoEntry: false });
+  const held = fs.fstatSync(pin.fd);
+  return there !== undefined && there.ino === held.ino && there.dev === held.dev;
+}
+
+function reopen(fd: number, shown: string): number {
+  return withErrno("open", shown, () => fs.openSync(`/proc/self/fd/${fd}`, O_RDONLY | O_DIRECTORY));
+}
+
+function openBelow(parentFd: number, name: string, shown: string): number {
+  const path = `/proc/self/fd/${parentFd}/${name}`;
+  try {
+    return fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  } catch (thrown) {
+    const isLink = fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+    const cause = isLink ? Object.assign(new Error("ELOOP"), { code: "ELOOP" }) : thrown;
+    throw fromErrno(cause, "open", shown);
+  }
+}
+
+/**
+ * mkdir(2) with the mode given, whatever the umask; the mode goes to the directory that was made, never to what
+ * somebody put in its place. @returns false where there is something already @throws the system's error
+ */
+export function makeDirectoryAt(path: string | Buffer, mode: number): boolean {
+  try {
+    fs.mkdirSync(path, { mode: 0o700 });
+  } catch (thrown) {
+    if (isErrno(thrown, "EEXIST")) return false;
+    throw thrown;
+  }
+  if (mode === 0o700) return true;
+  const fd = fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  try {
+    // ours, and of us alone until now: an own directory that was swapped in gains nothing by a mode
+    const stat = fs.fstatSync(fd);
+    if (stat.uid === process.geteuid?.() && stat.nlink <= 2) fs.fchmodSync(fd, mode);
+  } finally {
+    fs.closeSync(fd);
+  }
+  return true;
+}
