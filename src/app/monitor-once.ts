@@ -7,6 +7,7 @@ import { createVolatileMemory, readOnlyMemory } from "../monitor/memory.ts";
 import { runOnce, type OnceResult } from "../monitor/once.ts";
 import { shippedRules } from "../monitor/rules/index.ts";
 import type { ProbeName } from "../monitor/sample.ts";
+import { estimateWornOut } from "../monitor/trend.ts";
 import type { App } from "./app.ts";
 import { monitorEngines, storageRoots } from "./monitor-engines.ts";
 import { createProbes, historyPath, monitorThresholds } from "./monitor.ts";
@@ -14,6 +15,8 @@ import { createProbes, historyPath, monitorThresholds } from "./monitor.ts";
 export interface LookResult extends OnceResult {
   /** Pending and firing alerts of the daemon. */
   readonly alerts: readonly Alert[];
+  /** When the endurance of a disk will be used up, by device, where the history tells. */
+  readonly wornOutInS: ReadonlyMap<string, number>;
   /** Why the history could not be read; undefined: it could, or there is none. */
   readonly historyProblem: string | undefined;
 }
@@ -51,10 +54,27 @@ export async function lookOnce(app: App, { signal, only }: LookOptions): Promise
       alerts,
       acceptances: view?.alerts.acceptances() ?? new Map<string, Acceptance>(),
     });
-    return { ...result, alerts, historyProblem: problem };
+    const wornOutInS = wearOf(result, view, app.system.clock.nowMs());
+    return { ...result, alerts, wornOutInS, historyProblem: problem };
   } finally {
     view?.[Symbol.dispose]();
   }
+}
+
+const wearWindowMs = 30 * 86_400_000;
+
+function wearOf(
+  { samples }: OnceResult,
+  view: HistoryView | undefined,
+  nowMs: number,
+): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const { device } of samples.smart?.data?.disks ?? []) {
+    const points = view?.points("smart_wear_ratio", { device }, nowMs - wearWindowMs) ?? [];
+    const inS = estimateWornOut(points);
+    if (inS !== null) found.set(device, inS);
+  }
+  return found;
 }
 
 function openView(app: App): { view: HistoryView | undefined; problem: string | undefined } {

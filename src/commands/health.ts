@@ -21,10 +21,10 @@ export const command = defineAgentCommand({
     "citadel-agent health --json | jq .smart_health",
   ],
   async run({ app, args, out, signal }) {
-    const { samples, overall, historyProblem } = await lookOnce(app, { signal });
+    const { samples, overall, historyProblem, wornOutInS } = await lookOnce(app, { signal });
     const trend = args.trend === true;
     if (trend && historyProblem !== undefined) out.warn(`no trends: ${historyProblem}`);
-    const document = healthDocument(samples, overall, trend);
+    const document = healthDocument(samples, overall, trend ? wornOutInS : undefined);
     out.result("health", document, () => formatHealth(document, out.style));
     return overall === "warning" || overall === "critical" ? ExitCode.findings : ExitCode.success;
   },

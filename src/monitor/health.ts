@@ -24,7 +24,12 @@ export interface HealthTrend {
 }
 
 /** What `health` prints; `overall_healthy`: nothing critical. Exit 3 from the first warning. */
-export function healthDocument(samples: Samples, overall: SampleState, withTrend: boolean) {
+export function healthDocument(
+  samples: Samples,
+  overall: SampleState,
+  /** Undefined: no trends; else when disks will be worn out, by device. */
+  wornOutInS?: ReadonlyMap<string, number>,
+) {
   const all = Object.values(samples).filter((sample) => sample !== undefined) as Sample[];
   const findings = all.flatMap((sample) => sample.findings);
   const texts = (severity: Finding["severity"]) =>
@@ -61,7 +66,9 @@ export function healthDocument(samples: Samples, overall: SampleState, withTrend
       duration_s: sample.durationMs / 1000,
     })),
     findings: findings.map(findingEntry),
-    ...(withTrend ? { trend: trendSection(samples), predictions: predictions(samples) } : {}),
+    ...(wornOutInS === undefined
+      ? {}
+      : { trend: trendSection(samples), predictions: predictions(samples, wornOutInS) }),
     summary: {
       overall_healthy: errors.length === 0,
       warnings: texts("warning"),
@@ -146,20 +153,29 @@ function trendSection({ space }: Samples): HealthTrend[] {
 
 /** How far ahead a limit is worth a word, long before it is an alert. */
 const horizonS = 30 * dayS;
+/** A disk takes longer to get. */
+const wearHorizonS = 365 * dayS;
 
-/** What the trends say will be reached: a remark, not a finding. */
-function predictions({ space }: Samples) {
-  return (space?.data?.roots ?? []).flatMap(({ role, path, trend }) => {
+export interface Prediction {
+  readonly what: "storage_full" | "disk_worn_out";
+  /** The root's path, or the device. */
+  readonly path: string;
+  readonly in_s: number;
+  readonly summary: string;
+}
+
+/** What the trends say will be reached: remarks, not findings. */
+function predictions({ space }: Samples, wornOutInS: ReadonlyMap<string, number>): Prediction[] {
+  const full = (space?.data?.roots ?? []).flatMap(({ path, trend }): Prediction[] => {
     const fullInS = trend?.fullInS;
     if (fullInS == null || fullInS > horizonS) return [];
-    return [
-      {
-        what: "storage_full",
-        role,
-        path,
-        in_s: fullInS,
-        summary: `${path} will be full in ${(fullInS / dayS).toFixed(1)} days at its present growth`,
-      },
-    ];
+    const summary = `${path} will be full in ${(fullInS / dayS).toFixed(1)} days at its present growth`;
+    return [{ what: "storage_full", path, in_s: fullInS, summary }];
   });
+  const worn = [...wornOutInS].flatMap(([path, inS]): Prediction[] => {
+    if (inS > wearHorizonS) return [];
+    const summary = `the rated endurance of ${path} will be used up in ${Math.round(inS / dayS)} days`;
+    return [{ what: "disk_worn_out", path, in_s: inS, summary }];
+  });
+  return [...full, ...worn];
 }

@@ -120,3 +120,18 @@ export function estimateTrend({
     historySpanS,
   };
 }
+
+/** Wear moves slowly: below a week of history its slope is noise. */
+const leastWearSpanS = 7 * dayS;
+
+/**
+ * When a disk's rated endurance will be used up at its present wear.
+ * @param wear share used over time, oldest first
+ * @returns seconds from now; null below a week of history or where it does not grow for certain
+ */
+export function estimateWornOut(wear: readonly Point[]): number | null {
+  const fit = fitSlope(wear);
+  const now = wear.at(-1)?.value;
+  if (fit === undefined || now === undefined || fit.spanS < leastWearSpanS) return null;
+  return fit.lowPerS > 0 ? Math.max(0, 1 - now) / fit.perS : null;
+}

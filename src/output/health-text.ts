@@ -80,7 +80,8 @@ function trends(report: HealthDocument, style: Style): string[] {
       ? ""
       : `(${formatDuration(trend.full_in_low_s * 1000)} to ${formatDuration(trend.full_in_high_s * 1000)})`,
   ]);
-  return [titled("Growth", style.table(rows, { indent: 2 }))];
+  const soon = (report.predictions ?? []).map(({ summary }) => `  ${summary}`);
+  return [[titled("Growth", style.table(rows, { indent: 2 })), ...soon].join("\n")];
 }
 
 function findings(report: HealthDocument, style: Style, state: Painter): string[] {

@@ -132,7 +132,12 @@ export const schema = document("health", "one look at everything the monitor wat
     }),
   ),
   "predictions?": list(
-    object({ what: text, role: text, path: text, in_s: seconds, summary: text }),
+    object({
+      what: oneOf("storage_full", "disk_worn_out"),
+      path: text,
+      in_s: seconds,
+      summary: text,
+    }),
   ),
   summary: object({
     overall_healthy: bool,

@@ -1,4 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  describe,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { loadSchema } from "../../src/schemas/index.ts";
@@ -8,6 +16,9 @@ import type { AbsolutePath } from "../../src/core/index.ts";
 import { systemClock } from "../../src/system/index.ts";
 import { runCli } from "../support/run-cli.ts";
 import { validateAgainst } from "../support/validate-schema.ts";
+
+// Processes and disks of a busy machine: the limit is for a hang, not for speed.
+setDefaultTimeout(60_000);
 
 const isRoot = process.geteuid?.() === 0;
 let root: string;

@@ -1,10 +1,13 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { advanceAlerts } from "../../src/monitor/alert.ts";
 import { openHistory, openHistoryForReading, type History } from "../../src/monitor/history.ts";
 import { ManualClock } from "../support/manual-clock.ts";
+
+// Processes and disks of a busy machine: the limit is for a hang, not for speed.
+setDefaultTimeout(60_000);
 
 let directory: string;
 let clock: ManualClock;

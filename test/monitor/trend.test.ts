@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { estimateTrend, fitSlope, type Point } from "../../src/monitor/trend.ts";
+import { estimateTrend, estimateWornOut, fitSlope, type Point } from "../../src/monitor/trend.ts";
 import { createRandom } from "../support/fuzz.ts";
 
 const minuteMs = 60_000;
@@ -113,4 +113,23 @@ test("a slope needs three points and a span", () => {
   ).toBeUndefined();
   const same = { atMs: 5, value: 1 };
   expect(fitSlope([same, same, same])).toBeUndefined();
+});
+
+describe("the wear of a disk", () => {
+  const perDay = 0.001;
+  test("is extrapolated to its rated endurance", () => {
+    const wear = series(14 * dayMs, (ago) => 0.9 - (ago / dayMs) * perDay);
+    expect((estimateWornOut(wear) ?? 0) / 86_400).toBeCloseTo(100, 3);
+  });
+  test("in whole percents, as disks report it, is found too", () => {
+    const wear = series(30 * dayMs, (ago) => Math.floor(90 - (ago / dayMs) * 0.5) / 100);
+    const days = (estimateWornOut(wear) ?? 0) / 86_400;
+    expect(days).toBeGreaterThan(15);
+    expect(days).toBeLessThan(25);
+  });
+  test("says nothing within a week of history, or where it stands still", () => {
+    expect(estimateWornOut(series(6 * dayMs, (ago) => 0.9 - ago / dayMs / 1000))).toBeNull();
+    expect(estimateWornOut(series(14 * dayMs, () => 0.9))).toBeNull();
+    expect(estimateWornOut([])).toBeNull();
+  });
 });

@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { measureStorage } from "../../../src/system/perf-file.ts";
 import { cliCommand, runCli, scrubbedEnvironment } from "../../support/run-cli.ts";
+
+// Processes and disks of a busy machine: the limit is for a hang, not for speed.
+setDefaultTimeout(60_000);
 
 let directory: string;
 beforeAll(() => {

@@ -1,6 +1,6 @@
 // Storage roots on real file systems: filled up, out of inodes, remounted, measured at 0 bytes free.
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
@@ -28,6 +28,9 @@ import { createHostPaths, systemClock } from "../../../src/system/index.ts";
 import { survey } from "../../../src/system/survey/index.ts";
 import { cliCommand } from "../../support/run-cli.ts";
 import { testContext } from "../../support/monitor-samples.ts";
+
+// Processes and disks of a busy machine: the limit is for a hang, not for speed.
+setDefaultTimeout(60_000);
 
 const isRoot = process.geteuid?.() === 0;
 let directory: string;

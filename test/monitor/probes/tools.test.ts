@@ -1,6 +1,14 @@
 // Probes that call programs, with real executables in a PATH of their own: some print recorded answers, some hang.
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import {
+  afterAll,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { createVolatileMemory } from "../../../src/monitor/memory.ts";
@@ -13,6 +21,9 @@ import { formatSmartFile, parseSmartFile } from "../../../src/monitor/smart/file
 import { systemClock } from "../../../src/system/index.ts";
 import { fixturesRoot } from "../../support/fixtures.ts";
 import { fuzz } from "../../support/fuzz.ts";
+
+// Processes and disks of a busy machine: the limit is for a hang, not for speed.
+setDefaultTimeout(60_000);
 
 let path: string;
 let calls: string;
