@@ -28,16 +28,18 @@ export function storageRoots(app: App): StorageRoot[] {
   const { paths } = app.settings;
   const { hostPaths } = app.system;
   const requireMount = toLayoutOptions(app).requireMounts;
-  const recorded = recordedRoots(app);
+  const { roots: recorded, isTuned } = recordedFacts(app);
   const root = (role: StorageRoot["role"], path: string, mustMount: boolean): StorageRoot => {
     const before = recorded.find((each) => each.path === path);
     return {
       role,
       path: hostPaths.real(path),
       requireMount: mustMount,
-      ...(before === undefined
-        ? {}
-        : { expected: { uuid: before.uuid ?? undefined, fstype: before.fstype ?? undefined } }),
+      expected: {
+        uuid: before?.uuid ?? undefined,
+        fstype: before?.fstype ?? undefined,
+        options: isTuned && mustMount ? tunedOptions : [],
+      },
     };
   };
   return [
@@ -53,15 +55,27 @@ interface Recorded {
   readonly fstype: string | null;
 }
 
+/** What `tune apply` sets on every root and the kernel shows; its other options are defaults that it hides. */
+const tunedOptions = ["noatime"];
+
+interface RecordedFacts {
+  readonly roots: readonly Recorded[];
+  /** `tune apply` ran and was not rolled back. */
+  readonly isTuned: boolean;
+}
+
 /** What the last generation says of the roots; nothing where there is none or it cannot be read. */
-function recordedRoots(app: App): readonly Recorded[] {
+function recordedFacts(app: App): RecordedFacts {
   try {
     using engine = openLayoutEngine(app);
-    const layout = engine.state.latestAnnotations()["layout"] as
-      { readonly roots?: readonly Recorded[] } | undefined;
-    return layout?.roots ?? [];
+    const { layout, tune } = engine.state.latestAnnotations() as {
+      readonly layout?: { readonly roots?: readonly Recorded[] } | null;
+      readonly tune?: object | null;
+    };
+    return { roots: layout?.roots ?? [], isTuned: tune != null };
   } catch {
-    return []; // without the journal there is nothing to compare with; `doctor` tells about the journal
+    // Without the journal there is nothing to compare with; `doctor` tells about the journal.
+    return { roots: [], isTuned: false };
   }
 }
 
