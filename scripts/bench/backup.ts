@@ -35,6 +35,8 @@ const repository = `${root}/mnt/citadel-backup`;
 
 interface Measured {
   readonly seconds: number;
+  /** Of all processes together: what is left to compare by where the disk is shared. */
+  readonly cpuSeconds: number;
   readonly rssMib: number;
 }
 
@@ -50,7 +52,9 @@ async function run(command: string, environment: Record<string, string> = {}): P
   const errors = await new Response(child.stderr).text();
   if ((await child.exited) !== 0) throw new Error(`${command}: ${errors}`);
   const seconds = (performance.now() - started) / 1000;
-  return { seconds, rssMib: (child.resourceUsage()?.maxRSS ?? 0) / 1024 / 1024 };
+  const usage = child.resourceUsage();
+  const cpuSeconds = Number(usage?.cpuTime.total ?? 0) / 1e6;
+  return { seconds, cpuSeconds, rssMib: (usage?.maxRSS ?? 0) / 1024 / 1024 };
 }
 
 async function measure(
@@ -66,7 +70,7 @@ async function measure(
   results.set(job, tools);
   tools.set(tool, [...(tools.get(tool) ?? []), measured]);
   console.error(
-    `${job}  ${tool}  ${measured.seconds.toFixed(2)} s  ${measured.rssMib.toFixed(0)} MiB`,
+    `${job}  ${tool}  ${measured.seconds.toFixed(2)} s  cpu ${measured.cpuSeconds.toFixed(2)} s  ${measured.rssMib.toFixed(0)} MiB`,
   );
 }
 
@@ -201,7 +205,9 @@ function report(): void {
     const line = (tool: string, all: Measured[]) =>
       `  ${tool.padEnd(32)} ${median(all.map((m) => m.seconds))
         .toFixed(2)
-        .padStart(7)} s  ${Math.max(...all.map((m) => m.rssMib))
+        .padStart(7)} s  cpu ${median(all.map((m) => m.cpuSeconds))
+        .toFixed(2)
+        .padStart(6)} s  ${Math.max(...all.map((m) => m.rssMib))
         .toFixed(0)
         .padStart(5)} MiB`;
     console.log(`${job} (median of ${measured.length}${flags.cold ? ", cold" : ", warm"})`);

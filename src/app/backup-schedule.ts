@@ -26,6 +26,7 @@ import { acquireLock, tryLock } from "../system/lock.ts";
 import { removeFile } from "../system/raw-file.ts";
 import type { App } from "./app.ts";
 import { planCleanup, runCleanup } from "./backup-cleanup.ts";
+import { createConfigsBackup } from "./backup-configs.ts";
 import { createBackup, type CreateContext } from "./backup-create.ts";
 import { backupPlaces, lookIntoCatalog, tryCatalog } from "./backup-repository.ts";
 import { lastSliceMs, runRolling } from "./backup-rolling.ts";
@@ -61,7 +62,7 @@ export function dueNow(app: App): DueRun | undefined {
 }
 
 export interface StepOutcome {
-  readonly step: "backup" | "cleanup" | "test_restore" | "verify";
+  readonly step: "backup" | "configs" | "cleanup" | "test_restore" | "verify";
   readonly ok: boolean;
   readonly message: string;
   readonly code: string | null;
@@ -180,6 +181,12 @@ async function runSteps(app: App, run: DueRun, context: CreateContext): Promise<
     };
   });
   const isMade = steps[0]?.ok === true;
+  await attempt("configs", async () => {
+    const base = { lockTimeoutMs: queueTimeoutMs, command: "backup run-due" };
+    const request = { ...base, tags: run.tags, withSecrets: false };
+    const { report } = await createConfigsBackup(app, request, context);
+    return { snapshot: report.snapshot, message: `made, ${report.files} files` };
+  });
   if (isMade) {
     await attempt("cleanup", async () => {
       const rules = { ...defaultRules, days: app.settings.backup.retention_days };

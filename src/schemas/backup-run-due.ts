@@ -9,7 +9,7 @@ export const schema = document("backup-run-due", "what was due and how it went",
   next: nullable(run),
   steps: list(
     object({
-      step: oneOf("backup", "cleanup", "test_restore", "verify"),
+      step: oneOf("backup", "configs", "cleanup", "test_restore", "verify"),
       ok: bool,
       message: text,
       code: nullable(text),

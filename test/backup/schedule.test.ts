@@ -140,6 +140,7 @@ test("backup run-due runs nothing at first, then makes up once, cleans up and tr
   expect(ran.tags).toEqual(["daily", "monthly", "weekly"]);
   expect(steps.map(({ step, ok }) => [step, ok])).toEqual([
     ["backup", true],
+    ["configs", true],
     ["cleanup", true],
     ["test_restore", true],
     ["verify", true],

@@ -81,7 +81,6 @@ export function commitSnapshot(
   const directory = joinPath(parent, record.id);
   const orphan = toLatin1(orphanPath(parent, record.id));
   renamePath(toLatin1(joinPath(partialDirectory, workName)), orphan);
-  syncDirectory(partialDirectory);
   renamePath(toLatin1(partialDirectory), toLatin1(directory));
   syncDirectory(parent);
   removeTree(orphan);

@@ -65,7 +65,7 @@ class HashedFile {
   }
 
   close(): { sha256: string; sizeBytes: number } {
-    this.#writer.close(true);
+    this.#writer.close(false); // the flush of the whole file system follows before the commit
     return { sha256: this.#hasher.digest("hex"), sizeBytes: this.#writer.sizeBytes };
   }
 
@@ -188,7 +188,7 @@ export class OrderedOutput {
     return list;
   }
 
-  /** Flushes everything to the disk. Only when nothing waits. */
+  /** Ends the lists; they reach the disk with everything else. Only when nothing waits. */
   close(): WrittenLists {
     this.#isClosed = true;
     const manifest = this.#manifest.close();

@@ -9,7 +9,6 @@ import {
   readText,
   syncDirectory,
   type System,
-  writeFileAtomic,
 } from "../../system/index.ts";
 import {
   SequentialWriter,
@@ -80,7 +79,10 @@ export function isPartialHeld(directory: string): boolean {
 function claim(directory: AbsolutePath, pid: number): void {
   makeDirectory(latin1(joinPath(directory, workName)), 0o700);
   const owner: Owner = { pid, start: processStart(pid) ?? "", boot: bootId() };
-  writeFileAtomic(joinPath(directory, ownerName), `${JSON.stringify(owner)}\n`, { mode: 0o600 });
+  // not flushed: after a power cut nobody holds it anyway
+  const file = new SequentialWriter(latin1(joinPath(directory, ownerName)));
+  file.write(`${JSON.stringify(owner)}\n`);
+  file.close(false);
 }
 
 /**
