@@ -84,4 +84,4 @@ test("a configuration snapshot holds files at their host paths, whole databases,
   } finally {
     fs.rmSync(root, { recursive: true, force: true });
   }
-});
+}, 60_000);

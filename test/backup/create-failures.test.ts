@@ -14,7 +14,7 @@ const isRoot = process.getuid?.() === 0;
 const mounts: string[] = [];
 afterAll(() => {
   for (const mount of mounts) Bun.spawnSync(["umount", mount]);
-});
+}, 60_000);
 
 function spawnCreate(world: BackupWorld, type = "incremental") {
   const script = `${import.meta.dir}/../support/create-once.ts`;
@@ -125,7 +125,7 @@ test("a resumed run copies only what is missing and drops what the source no lon
   expect(fs.existsSync(`${report.directory}/data/f4`)).toBe(false);
   expect(fs.existsSync(`${report.directory}/.work`)).toBe(false);
   await verifyAll(world);
-});
+}, 60_000);
 
 test("a file that keeps changing is told, with exit-worthy skips, and the rest is kept", async () => {
   using world = openBackupWorld();
@@ -145,7 +145,7 @@ test("a file that keeps changing is told, with exit-worthy skips, and the rest i
     await writer.exited;
   }
   await verifyAll(world);
-});
+}, 60_000);
 
 test("a disk that fills midway ends the run with NO_SPACE and nothing complete", async () => {
   if (!isRoot) return console.log("skipped: mounting a small tmpfs needs root");
@@ -181,7 +181,7 @@ test("a disk that fills midway ends the run with NO_SPACE and nothing complete",
   } finally {
     Bun.spawnSync(["umount", "-l", repository]);
   }
-});
+}, 60_000);
 
 test("what may not be read is told file by file; the owner that may not be set stays in the manifest", async () => {
   if (!isRoot) return console.log("skipped: becoming another user needs root");
@@ -222,7 +222,7 @@ test("what may not be read is told file by file; the owner that may not be set s
     .readFileSync(`${report.directory}/manifest.jsonl`, "utf8")
     .match(/.*"path":"open".*/)?.[0];
   expect(JSON.parse(line ?? "{}")).toMatchObject({ uid: 0, gid: 0 });
-});
+}, 60_000);
 
 test("a mount point below the source is told, and entered only when asked", async () => {
   if (!isRoot) return console.log("skipped: mounting needs root");
@@ -243,7 +243,7 @@ test("a mount point below the source is told, and entered only when asked", asyn
   } finally {
     Bun.spawnSync(["umount", inner]);
   }
-});
+}, 60_000);
 
 test("an abort in the middle of a large file ends the run at once and leaves a partial to go on with", async () => {
   using world = openBackupWorld(tmpdir());
@@ -256,4 +256,4 @@ test("an abort in the middle of a large file ends the run at once and leaves a p
   expect(listSnapshots(world.repository).filter(({ state }) => state === "complete")).toEqual([]);
   const report = await world.create();
   expect(report.files).toBe(1);
-});
+}, 60_000);

@@ -72,7 +72,7 @@ test("createSnapshot keeps odd names, holes, hard links, xattrs, empty directori
   expect(statExact(`${directory}/data/hole`).storedBytes).toBeLessThan(1024 * 1024);
   expect(hole.sha256).toBe(sha256(fs.readFileSync(`${source}/hole`)));
   expect(fs.lstatSync(directory).mode & 0o777).toBe(0o700);
-});
+}, 60_000);
 
 test("createSnapshot hashes every 16 MiB of a large file and its whole in one pass", async () => {
   using world = openBackupWorld();
@@ -92,7 +92,7 @@ test("createSnapshot hashes every 16 MiB of a large file and its whole in one pa
         .padStart(16, "0"),
     ),
   );
-});
+}, 60_000);
 
 test("an incremental snapshot shares unchanged, moved and duplicated files; a full one shares nothing", async () => {
   using world = openBackupWorld();
@@ -129,7 +129,7 @@ test("an incremental snapshot shares unchanged, moved and duplicated files; a fu
   }
   expect(ino(three.directory, "same")).not.toBe(ino(three.directory, "copy"));
   expect(fs.readlinkSync(`${world.repository}/models/latest`)).toBe(three.snapshot);
-});
+}, 60_000);
 
 test("compressible files are stored packed, checkable as stored, and cost nothing in the next snapshot", async () => {
   using world = openBackupWorld();
@@ -173,7 +173,7 @@ test("compressible files are stored packed, checkable as stored, and cost nothin
   const plain = await world.create({ compression: null });
   expect(plain.packed_files).toBe(0);
   expect(fs.readFileSync(`${plain.directory}/data/d/text.json`, "utf8")).toBe(text);
-});
+}, 60_000);
 
 test("a source that lost more than half stops before anything is written, unless that is accepted", async () => {
   using world = openBackupWorld();
@@ -189,7 +189,7 @@ test("a source that lost more than half stops before anything is written, unless
   expect(JSON.parse(fs.readFileSync(`${directory}/snapshot.json`, "utf8"))).toMatchObject({
     shrunk: true,
   });
-});
+}, 60_000);
 
 test("a backup root inside the source, the reverse, and a missing mount are refused", async () => {
   using world = openBackupWorld();
@@ -200,7 +200,7 @@ test("a backup root inside the source, the reverse, and a missing mount are refu
   const unmounted = { mustBeMounted: ["/" as never] };
   expect(await world.create(unmounted).catch((e: CitadelError) => e.code)).toBe("NOT_MOUNTED");
   expect(fs.readdirSync(world.repository)).toEqual([]);
-});
+}, 60_000);
 
 test("tags and further checksums appear beside the snapshot and in it", async () => {
   using world = openBackupWorld();
@@ -214,4 +214,4 @@ test("tags and further checksums appear beside the snapshot and in it", async ()
   expect(manifestOf(directory).get("f")).toMatchObject({
     digests: { md5: "9a0364b9e99bb480dd25e1f0284c8555" },
   });
-});
+}, 60_000);
