@@ -1,4 +1,4 @@
-// System calls that node:fs lacks, through libc: exact times, extended attributes, holes, cache advice, I/O class.
+// System calls that node:fs and native.ts lack, through libc: cache advice for a range, special files, the I/O class.
 // All are optional: where libc cannot be opened each says so (`false`, undefined), and the caller has another way.
 // Paths are bytes (Buffer), without their NUL.
 
@@ -6,12 +6,7 @@ import { dlopen, read } from "bun:ffi";
 import { CitadelError } from "../core/index.ts";
 
 const symbols = {
-  utimensat: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
   posix_fadvise: { args: ["i32", "i64", "i64", "i32"], returns: "i32" },
-  lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
-  llistxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
-  lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
-  lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
   mknod: { args: ["ptr", "u32", "u64"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "i64"], returns: "i64" },
   __errno_location: { args: [], returns: "ptr" },
@@ -73,110 +68,11 @@ function systemError(native: Library, syscall: string): Error {
 
 const terminated = (path: Uint8Array) => Buffer.concat([path, Buffer.from([0])]);
 
-const atFdCwd = -100;
-const atSymlinkNofollow = 0x100;
-const utimeOmit = (1n << 30n) - 2n;
-
-/**
- * Sets the time of last change to the nanosecond, of a link itself where `path` is one; the access time stays.
- * @returns false where libc is not there (use utimesSync, up to 120 ns off)
- * @throws an error like those of node:fs
- */
-export function setMtimeNs(path: Uint8Array, mtimeNs: bigint): boolean {
-  const native = libc();
-  if (native === undefined) return false;
-  let seconds = mtimeNs / 1_000_000_000n;
-  let rest = mtimeNs % 1_000_000_000n;
-  if (rest < 0n) {
-    rest += 1_000_000_000n;
-    seconds -= 1n;
-  }
-  const times = new BigInt64Array([0n, utimeOmit, seconds, rest]);
-  if (native.utimensat(atFdCwd, terminated(path), times, atSymlinkNofollow) !== 0) {
-    throw systemError(native, "utimensat");
-  }
-  return true;
-}
-
 const fadvDontNeed = 4;
 
 /** Asks the kernel to forget clean cached pages of a range; length 0 means to the end. @returns whether it took it */
 export function dropCachedPages(fd: number, offset: number, length: number): boolean {
   return libc()?.posix_fadvise(fd, offset, length, fadvDontNeed) === 0;
-}
-
-const seekData = 3;
-const seekHole = 4;
-
-/**
- * Ranges `[start, end)` of a file that hold no data, as lseek(2) SEEK_HOLE tells.
- * @param limit at most this many; what comes after counts as data
- * @returns undefined where libc or the file system cannot tell
- */
-export function findHoles(
-  fd: number,
-  sizeBytes: number,
-  limit: number,
-): [number, number][] | undefined {
-  const native = libc();
-  if (native === undefined) return undefined;
-  const holes: [number, number][] = [];
-  let at = 0;
-  while (at < sizeBytes && holes.length < limit) {
-    const start = Number(native.lseek(fd, at, seekHole));
-    if (start < 0) return undefined;
-    if (start >= sizeBytes) break;
-    const data = Number(native.lseek(fd, start, seekData));
-    const end = data < 0 ? sizeBytes : Math.min(data, sizeBytes); // ENXIO: no data up to the end
-    if (end <= start) break; // the file changes under us
-    holes.push([start, end]);
-    at = end;
-  }
-  return holes;
-}
-
-const maxXattrBytes = 64 * 1024; // XATTR_LIST_MAX and XATTR_SIZE_MAX of linux/limits.h
-
-/**
- * The extended attributes of a path, links not followed; names that are not UTF-8 are left out.
- * @returns undefined where libc or the file system has none @throws an error like those of node:fs
- */
-export function readXattrs(path: Uint8Array): Map<string, Buffer> | undefined {
-  const native = libc();
-  if (native === undefined) return undefined;
-  const target = terminated(path);
-  const list = Buffer.alloc(maxXattrBytes);
-  const length = Number(native.llistxattr(target, list, list.length));
-  if (length < 0) {
-    if (lastErrno(native) === "EOPNOTSUPP") return undefined;
-    throw systemError(native, "llistxattr");
-  }
-  const found = new Map<string, Buffer>();
-  if (length === 0) return found;
-  const value = Buffer.alloc(maxXattrBytes);
-  for (const name of list.toString("utf8", 0, length).split("\0")) {
-    if (name === "" || name.includes("\ufffd")) continue;
-    const size = Number(
-      native.lgetxattr(target, terminated(Buffer.from(name)), value, value.length),
-    );
-    if (size >= 0) found.set(name, Buffer.from(value.subarray(0, size)));
-    else if (lastErrno(native) !== "ENODATA") throw systemError(native, "lgetxattr");
-  }
-  return found;
-}
-
-/**
- * Sets one extended attribute, links not followed.
- * @returns false where libc or the file system has none @throws an error like those of node:fs (EPERM: not allowed)
- */
-export function setXattr(path: Uint8Array, name: string, value: Uint8Array): boolean {
-  const native = libc();
-  if (native === undefined) return false;
-  const bytes = value.length === 0 ? Buffer.alloc(1) : Buffer.from(value);
-  const label = terminated(Buffer.from(name));
-  if (native.lsetxattr(terminated(path), label, bytes, value.length, 0) === 0) return true;
-  if (lastErrno(native) === "EOPNOTSUPP") return false;
-  throw systemError(native, "lsetxattr");
 }
 
 /** Makes a FIFO, socket or device. @param mode with the type bits (S_IFIFO…) @throws an error like those of node:fs */

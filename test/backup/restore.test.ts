@@ -6,8 +6,7 @@ import { restoreInPlace } from "../../src/backup/restore-in-place.ts";
 import { restoreSnapshot, type RestoreOptions } from "../../src/backup/restore.ts";
 import { fromText } from "../../src/backup/format/index.ts";
 import { systemClock } from "../../src/system/index.ts";
-import { statExact } from "../../src/system/native.ts";
-import { setMtimeNs } from "../../src/system/native-files.ts";
+import { setMtime, statExact } from "../../src/system/native.ts";
 import { walkTree } from "../../src/system/tree-walk.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { buildSnapshot } from "../support/snapshot-builder.ts";
@@ -60,11 +59,11 @@ function makeSource(): string {
   fs.chmodSync(`${source}/sub-c`, 0o640);
   if (isRoot) fs.chownSync(`${source}/sub-c`, 1234, 4321);
   Bun.spawnSync(["mkfifo", `${source}/pipe`]);
-  setMtimeNs(Buffer.from(`${source}/a.txt`), 1111111111123456789n);
-  setMtimeNs(Buffer.from(`${source}/dangling`), 5n);
+  setMtime(`${source}/a.txt`, 1111111111123456789n);
+  setMtime(`${source}/dangling`, 5n);
   fs.chmodSync(`${source}/locked`, 0o500);
-  setMtimeNs(Buffer.from(`${source}/locked`), 7n);
-  setMtimeNs(Buffer.from(`${source}/sub`), 9n);
+  setMtime(`${source}/locked`, 7n);
+  setMtime(`${source}/sub`, 9n);
   return source;
 }
 
