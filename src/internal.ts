@@ -11,6 +11,7 @@ type Loader = () => Promise<{ readonly run: InternalCommand }>;
 const internalCommands: Readonly<Record<string, Loader>> = {
   "monitor-backups": () => import("./app/backups-child.ts"),
   "monitor-models": () => import("./app/models-child.ts"),
+  hup: () => import("./system/send-hup.ts"),
   "install-binary": () => import("./system/install-binary.ts"),
   "monitor-latency": () => import("./monitor/latency-child.ts"),
   perf: () => import("./monitor/perf/child.ts"),

@@ -2,20 +2,21 @@
 // reload of the settings ends one session and begins the next; what must outlive it is given from outside.
 
 import { formatDocument } from "../output/index.ts";
-import { joinPath } from "../core/index.ts";
+import { CitadelError, joinPath } from "../core/index.ts";
 import { formatMetrics, type ExpositionFormat } from "../metrics/index.ts";
 import { openAlertKeeper, type AlertKeeper } from "../monitor/alert-keeper.ts";
-import type { AlertTransition } from "../monitor/alert.ts";
+import type { Alert, AlertTransition } from "../monitor/alert.ts";
 import type { LinksData } from "../monitor/data.ts";
 import type { Delivery } from "../monitor/delivery.ts";
 import { loopFamilies, sampleFamilies } from "../monitor/exposition.ts";
 import { openHistory, type History } from "../monitor/history.ts";
+import { isLoopback } from "../monitor/http.ts";
 import { runJobs } from "../monitor/jobs.ts";
 import { createMonitorLoop, type MonitorLoop } from "../monitor/loop.ts";
 import type { Notices } from "../monitor/notices.ts";
 import type { AgentFacts } from "../monitor/probes/agent.ts";
 import { shippedRules } from "../monitor/rules/index.ts";
-import { worstState, type Sample } from "../monitor/sample.ts";
+import { worstState, type Sample, type SampleState } from "../monitor/sample.ts";
 import { createStatusDocument } from "../status/index.ts";
 import { writeFileAtomic } from "../system/index.ts";
 import { version } from "../version.ts";
@@ -64,6 +65,7 @@ export function openMonitorSession(app: App, context: SessionContext): MonitorSe
   const { clock, environment, hostPaths, logger } = app.system;
   const { settings } = app;
   const { monitoring } = settings;
+  assertGuarded(app);
   const history = openHistory({
     path: historyPath(app),
     clock,
@@ -143,12 +145,7 @@ export function openMonitorSession(app: App, context: SessionContext): MonitorSe
   };
   const loop = createMonitorLoop({ clock, probes, history, keeper, onSample });
 
-  const overall = () =>
-    worstState(
-      Object.values(loop.samples()).flatMap((sample) =>
-        sample === undefined ? [] : [sample.state],
-      ),
-    );
+  const overall = () => overallState(Object.values(loop.samples()), keeper.active);
   const document = () => {
     using engine = openLayoutEngine(app);
     return createStatusDocument({
@@ -258,6 +255,32 @@ export function openMonitorSession(app: App, context: SessionContext): MonitorSe
       close();
     },
   };
+}
+
+/** Whoever can reach the ports reads the host: beyond loopback they are given to holders of the token alone. */
+function assertGuarded({ settings }: App): void {
+  const { bind } = settings.monitoring;
+  if (isLoopback(bind) || settings.agent.http_token !== undefined) return;
+  throw new CitadelError({
+    kind: "settings",
+    code: "HTTP_TOKEN_NEEDED",
+    message: `agent.http_token is not set: without it the daemon does not listen on ${bind}`,
+    hint: "set CITADEL_HTTP_TOKEN_FILE (or CITADEL_HTTP_TOKEN), or STORAGE_MONITOR_BIND=127.0.0.1",
+  });
+}
+
+/** Worst of what could not be seen and of what fires: a finding that must still prove itself is no state yet. */
+function overallState(
+  samples: readonly (Sample | undefined)[],
+  alerts: readonly Alert[],
+): SampleState {
+  const seen = samples.flatMap((sample): SampleState[] => {
+    if (sample === undefined) return [];
+    const { state } = sample;
+    return [state === "warning" || state === "critical" ? "ok" : state];
+  });
+  const firing = alerts.filter(({ state }) => state === "firing").map(({ severity }) => severity);
+  return worstState([...seen, ...firing]);
 }
 
 /** Resolves when the signal aborts; rejects when the work fails before. */

@@ -3,7 +3,7 @@
 import { absolutePath, joinPath, parentOf, type AbsolutePath } from "../core/index.ts";
 import { lstat, readBytes } from "../system/index.ts";
 import { sha256Hex } from "../system/digest.ts";
-import { unitNames } from "../service/units.ts";
+import { unitNames, type Unit } from "../service/units.ts";
 import type { Conflict, EngineState, Operation, Plan } from "../transaction/index.ts";
 import type { App } from "./app.ts";
 import { unitPath, type ServiceView, type UnitState } from "./service.ts";
@@ -153,6 +153,18 @@ const reloadOnUndo = (): Operation => ({
   },
 });
 
+/**
+ * By the link that `systemctl enable` makes: what `is-enabled` says of a unit changes with its file, which an earlier
+ * step of the same plan writes.
+ */
+function readEnabled(unit: Unit): string[] {
+  const link = `/etc/systemd/system/${wantedBy(unit)}.wants/${unit.name}`;
+  return ["find", link, "-maxdepth", "0", "-printf", "enabled"];
+}
+
+const wantedBy = ({ content }: Unit) =>
+  /^WantedBy=(.+)$/m.exec(content)?.[1] ?? "multi-user.target";
+
 function systemdSteps({ unit, enabled, active, file }: UnitState, now: boolean): Operation[] {
   if (!unit.enabled) return [];
   const { name } = unit;
@@ -162,10 +174,10 @@ function systemdSteps({ unit, enabled, active, file }: UnitState, now: boolean):
       op: "run_command",
       path: statePath(`enabled/${name}`),
       why: `${name} starts at boot`,
-      before: external(enabled === "not-found" || enabled === "" ? "disabled" : enabled),
+      before: external(""),
       after: external("enabled"),
       command: {
-        read: ["systemctl", "is-enabled", name],
+        read: readEnabled(unit),
         apply: ["systemctl", "enable", name],
         undo: ["systemctl", "disable", name],
         timeoutMs: commandTimeoutMs,
@@ -204,8 +216,7 @@ function systemdSteps({ unit, enabled, active, file }: UnitState, now: boolean):
 /** Below --root: the link that `systemctl enable` would make. */
 function wantsLink(app: App, { unit, path }: UnitState): Operation[] {
   if (!unit.enabled) return [];
-  const target = /^WantedBy=(.+)$/m.exec(unit.content)?.[1] ?? "multi-user.target";
-  const directory = joinPath(parentOf(path), `${target}.wants`);
+  const directory = joinPath(parentOf(path), `${wantedBy(unit)}.wants`);
   const link = joinPath(directory, unit.name);
   if (lstat(link) !== undefined) return [];
   return [
@@ -258,24 +269,35 @@ export function planRemoval(
   };
 }
 
-function stopUnit({ unit: { name }, enabled, active }: UnitState): Operation[] {
-  const step = (word: "enabled" | "active", found: string, after: string): Operation => ({
+function stopUnit({ unit, enabled, active }: UnitState): Operation[] {
+  const { name } = unit;
+  const stop: Operation = {
     op: "run_command",
-    path: statePath(`${word}/${name}`),
-    why: word === "active" ? `${name} ends` : `${name} starts no more at boot`,
-    before: external(found),
-    after: external(after),
+    path: statePath(`active/${name}`),
+    why: `${name} ends`,
+    before: external("active"),
+    after: external("inactive"),
     command: {
-      read: ["systemctl", word === "active" ? "is-active" : "is-enabled", name],
-      apply: ["systemctl", word === "active" ? "stop" : "disable", name],
-      undo: ["systemctl", word === "active" ? "start" : "enable", name],
+      read: ["systemctl", "is-active", name],
+      apply: ["systemctl", "stop", name],
+      undo: ["systemctl", "start", name],
       timeoutMs: commandTimeoutMs,
     },
-  });
-  return [
-    ...(active === "active" ? [step("active", active, "inactive")] : []),
-    ...(enabled === "enabled" ? [step("enabled", enabled, "disabled")] : []),
-  ];
+  };
+  const disable: Operation = {
+    op: "run_command",
+    path: statePath(`enabled/${name}`),
+    why: `${name} starts no more at boot`,
+    before: external("enabled"),
+    after: external(""),
+    command: {
+      read: readEnabled(unit),
+      apply: ["systemctl", "disable", name],
+      undo: ["systemctl", "enable", name],
+      timeoutMs: commandTimeoutMs,
+    },
+  };
+  return [...(active === "active" ? [stop] : []), ...(enabled === "enabled" ? [disable] : [])];
 }
 
 function removeWantsLink(

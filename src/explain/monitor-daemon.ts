@@ -162,4 +162,13 @@ export const explanations: Explanations = {
       "`citadel-agent service install --previous --now` goes back",
     ],
   },
+  HTTP_TOKEN_NEEDED: {
+    meaning:
+      "The daemon is to listen on an address that others can reach, and there is no token to tell readers apart. It does not start.",
+    causes: ["STORAGE_MONITOR_BIND was set without CITADEL_HTTP_TOKEN"],
+    remedy: [
+      "put a token into a file (0600) and name it with CITADEL_HTTP_TOKEN_FILE",
+      "or listen on loopback: STORAGE_MONITOR_BIND=127.0.0.1",
+    ],
+  },
 };

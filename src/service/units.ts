@@ -80,16 +80,9 @@ const commandLine = ({ binary, flags }: UnitFacts, ...words: readonly string[]) 
 const pathWord = (path: string) =>
   `"${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%")}"`;
 
-/**
- * What may be written under ProtectSystem=strict: the parents of the roots, never the roots themselves. systemd
- * would bind a root that is not mounted onto itself, and a disk that comes back would then be mounted underneath,
- * unseen by the daemon. A root directly below / leaves the system as `full` protects it.
- */
-function writablePlaces(facts: UnitFacts): { readonly system: string; readonly paths: string[] } {
-  const parents = facts.roots.map((root) => root.slice(0, root.lastIndexOf("/")) || "/");
-  if (parents.includes("/")) return { system: "full", paths: [] };
-  return { system: "strict", paths: [...new Set(parents)].sort() };
-}
+/** Whether a root lies where ProtectHome would hide it. */
+const hidesRoots = ({ roots }: UnitFacts) =>
+  roots.some((root) => /^\/(?:home|root|run\/user)(?:\/|$)/.test(root));
 
 /** What every unit of ours goes without. */
 const hardening = `NoNewPrivileges=yes
@@ -115,11 +108,7 @@ SystemCallErrorNumber=EPERM
 `;
 
 function daemonService(facts: UnitFacts): string {
-  const { system, paths } = writablePlaces(facts);
-  const writable = [
-    ...paths,
-    ...(facts.stateDir === "/var/lib/citadel-agent" ? [] : [facts.stateDir]),
-  ];
+  const homes = facts.homes.map((home) => `BindPaths=${pathWord(`-${home}`)}\n`).join("");
   return `${header}[Unit]
 Description=citadel-agent: watches and mends the storage of this model server
 # After the mounts, and never RequiresMountsFor=: it has to run when a disk is gone.
@@ -131,7 +120,7 @@ StartLimitBurst=30
 Type=notify
 NotifyAccess=main
 ExecStart=${commandLine(facts, "monitor")}
-ExecReload=/bin/kill -HUP $MAINPID
+ExecReload=${quote(facts.binary)} __child hup $MAINPID
 Restart=always
 RestartSec=5
 WatchdogSec=60
@@ -157,9 +146,11 @@ StandardInput=file:/dev/kmsg
 }
 # Root, with what mending links and owners in other people's directories needs, and nothing else.
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER
-ProtectSystem=${system}
-${writable.length === 0 ? "" : `ReadWritePaths=${writable.map((path) => `-${pathWord(path)}`.replace('-"', '"-')).join(" ")}\n`}ProtectHome=tmpfs
-${facts.homes.map((home) => `BindPaths="-${home.replaceAll('"', '\\"')}"\n`).join("")}ProtectProc=invisible
+# Not strict: ReadWritePaths= would bind the roots, or what they lie in, onto themselves. A disk that is gone would
+# look mounted then, and one that comes back would be mounted underneath, unseen.
+ProtectSystem=full
+ProtectHome=${hidesRoots(facts) ? "no" : `tmpfs\n${homes}`.trimEnd()}
+ProtectProc=invisible
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 # The usual devices and the GPUs. A GPU driver that is loaded later needs a restart of the service.
 DevicePolicy=closed
