@@ -1,6 +1,6 @@
 // A real monitor below a directory of its own, as people run it, and small receivers for what it sends.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { cliCommand, runCli, scrubbedEnvironment } from "./run-cli.ts";
@@ -51,12 +51,18 @@ export interface Daemon {
 /** A laid-out host below a temporary directory. */
 export async function createDaemonWorld(
   settings: Readonly<Record<string, string>> = {},
+  options: {
+    /** The probes of the running host see it: its /proc and /sys lie below the root too. */
+    readonly withProc?: boolean;
+  } = {},
 ): Promise<DaemonWorld> {
   const root = mkdtempSync(`${tmpdir()}/citadel-daemon-`);
   const ports = { metrics: await freePort(), health: await freePort() };
   const envFile = `${root}/agent.env`;
   for (const path of ["opt/citadel", "mnt/citadel-models", "mnt/citadel-backup", "etc"])
     mkdirSync(`${root}/${path}`, { recursive: true });
+  if (options.withProc === true)
+    for (const name of ["proc", "sys"]) symlinkSync(`/${name}`, `${root}/${name}`);
   const started = new Set<Bun.Subprocess>();
   const flags = ["--root", root, "--env-file", envFile];
   const configure = (more: Readonly<Record<string, string>>) => {
