@@ -9,7 +9,8 @@ import { openTransactionEngine } from "./transaction.ts";
 import { planHash } from "../transaction/index.ts";
 import type { ChangeReport, Engine, Generation, Operation, Plan } from "../transaction/index.ts";
 import type { App } from "./app.ts";
-import { viewTuning, type TuneRequest } from "./host.ts";
+import { parseFstab, splitOptions } from "../host/index.ts";
+import { readHostFacts, viewTuning, type TuneRequest } from "./host.ts";
 import { proveMountOptions } from "./trial-mount.ts";
 
 /** Opens the transaction engine for host tuning. Nothing is read, made or locked yet. */
@@ -93,6 +94,8 @@ export interface RollbackPreview {
   readonly history: TuneHistory;
   /** Steps that cannot be taken back because the host changed since, in words. */
   readonly left: readonly string[];
+  /** What is taken back in fstab and superblock, and stays in force until the next mount, in words. */
+  readonly pending: readonly string[];
 }
 
 /** The plan that restores what was there before the tuning, from what is there now. */
@@ -115,7 +118,34 @@ export async function previewTuneRollback(
     onTheHost: app.system.hostPaths.relocated && !isEmpty ? rollbackOnTheHost(operations) : [],
     ...(isEmpty ? {} : { annotations: { tune: null } }),
   };
-  return { plan, hash: planHash(plan), history, left };
+  const pending = await pendingDataModes(app, operations, signal);
+  return { plan, hash: planHash(plan), history, left, pending };
+}
+
+/** A mount that took `data=writeback` since keeps it: ext4 changes its data mode only with the next mount. */
+async function pendingDataModes(
+  app: App,
+  operations: readonly Operation[],
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  const fstab = operations.find(({ path }) => path.endsWith("/etc/fstab"));
+  if (fstab === undefined || app.system.hostPaths.relocated) return [];
+  const { storages } = await readHostFacts(app, { signal });
+  return storages.flatMap(({ mountpoint, ext4, backing }) => {
+    const [holder] = backing.holders;
+    const isWriteback = ext4?.options?.includes("data=writeback") === true;
+    const isReplaced = operations.some(({ path }) => path === `/sys/fs/ext4/${holder?.name}`);
+    if (mountpoint === undefined || !isWriteback || isReplaced) return [];
+    if (optionsInFstab(fstab, mountpoint).includes("data=writeback")) return [];
+    return [`${mountpoint}: data=writeback stays in force until the next mount`];
+  });
+}
+
+/** The option field that a step which writes fstab gives to a mount point. */
+function optionsInFstab({ content, contentEncoding }: Operation, mountpoint: string): string[] {
+  const bytes = Buffer.from(content ?? "", contentEncoding === "base64" ? "base64" : "utf8");
+  const entry = parseFstab(bytes).entries.find((each) => each.mountpoint === mountpoint);
+  return splitOptions(entry?.options ?? "");
 }
 
 /** A directory that we made and that others use by now stays, which hurts nobody: no reason to refuse the rest. */

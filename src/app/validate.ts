@@ -1,9 +1,11 @@
 // Runs the ten checks of seed 002 on an App: gathers what each needs, and leaves the judging to host/validate.
 
+import { backupSchedule } from "./backup-schedule.ts";
 import { readHostFacts } from "./host.ts";
 import { openLayoutEngine } from "./layout-engine.ts";
 import { viewLayout, type LayoutView } from "./layout.ts";
 import { findMonitorUnits, readScheduleFiles } from "./schedule-files.ts";
+import { toOnCalendar } from "../backup/schedule.ts";
 import * as checks from "../host/validate/index.ts";
 import type { LayoutReport, ManagedFile, Validation } from "../host/validate/index.ts";
 import { verifyDirectories, verifyLinks, verifyScript } from "../layout/index.ts";
@@ -15,6 +17,8 @@ import type { App } from "./app.ts";
 export async function validateHost(app: App, signal?: AbortSignal): Promise<Validation> {
   const { hostPaths } = app.system;
   const { agent, backup, symlinks } = app.settings;
+  const daily =
+    backupSchedule(app).find(({ tag }) => tag === "daily")?.cron ?? backup.backup_schedule;
   using engine = openLayoutEngine(app);
   const facts = await readHostFacts(app, { signal });
   const scope = { directories: true, links: true, files: true };
@@ -36,7 +40,7 @@ export async function validateHost(app: App, signal?: AbortSignal): Promise<Vali
     checks.checkManagement(managedFiles(app, view)),
     checks.checkSchedulers(facts),
     checks.checkTrim(facts),
-    checks.checkBackupSchedule(readScheduleFiles(hostPaths, users), backup.backup_schedule),
+    checks.checkBackupSchedule(readScheduleFiles(hostPaths, users), daily, toOnCalendar(daily)),
   ]);
 }
 

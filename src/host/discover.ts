@@ -43,6 +43,8 @@ export interface StorageFacts {
   readonly users: readonly PathUser[];
   /** The device node of the file system, where it can be asked: `/dev/nvme1n1p1`. */
   readonly node: AbsolutePath | undefined;
+  /** The root is reached through this symbolic link: said, with what to set; undefined: it is not. */
+  readonly linked: string | undefined;
   /** A mount unit that somebody wrote by hand, which fstab must not compete with. */
   readonly unitPath: string | undefined;
 }
@@ -147,6 +149,8 @@ function readStorage(
   mounts: readonly Mount[] | undefined,
   fstab: Uint8Array | undefined,
 ): StorageFacts {
+  const linked = findLink(paths, path);
+  if (linked !== undefined) return linkedStorage(role, path, linked);
   const backing = findBacking(paths, path, mounts);
   const { mount } = backing;
   const isOwn = mount !== undefined && mount.mountpoint !== "/" && mount.fstype !== "autofs";
@@ -176,7 +180,40 @@ function readStorage(
       : [],
     users: [],
     node: isOwn && !paths.relocated ? deviceNode(backing) : undefined,
+    linked: undefined,
     unitPath: units.find((unit) => system.lstat(paths.real(unit)) !== undefined),
+  };
+}
+
+/**
+ * The first symbolic link on the way to a path, itself included. Storage roots are real paths: the layout refuses a
+ * link in them, for what it points at may change under a running host, and so does the tuning.
+ */
+function findLink(paths: Paths, path: AbsolutePath): AbsolutePath | undefined {
+  const names = paths.host(path).split("/").filter(Boolean);
+  return names
+    .map((_name, at) => paths.real(`/${names.slice(0, at + 1).join("/")}`))
+    .find((each) => system.lstat(each)?.type === "link");
+}
+
+function linkedStorage(role: StorageRole, path: AbsolutePath, link: AbsolutePath): StorageFacts {
+  const variable = role === "models" ? "CITADEL_MODELS_ROOT" : "CITADEL_BACKUP_ROOT";
+  const linked = `${link} is a symbolic link to ${system.readlink(link)}; set ${variable} to what \`realpath ${path}\` prints`;
+  return {
+    role,
+    path,
+    backing: { path, mount: undefined, holders: [], chain: [], disks: [], reason: linked },
+    mountpoint: undefined,
+    mount: undefined,
+    ext4: undefined,
+    defaultMountOptions: undefined,
+    uuid: undefined,
+    alsoMountedAt: [],
+    mountsBelow: [],
+    users: [],
+    node: undefined,
+    linked,
+    unitPath: undefined,
   };
 }
 

@@ -79,7 +79,8 @@ function demandOf(
   entry: FstabEntry | undefined,
 ): Demand {
   if (storage.mountpoint === undefined) {
-    const why = `${storage.path} is on no mount of its own, and fstab has no entry for it`;
+    const why =
+      storage.linked ?? `${storage.path} is on no mount of its own, and fstab has no entry for it`;
     return { part: { ...emptyPart, items: [row(storage, "no entry", "-", "cannot", why)] } };
   }
   const fstype = typeOf(storage, entry);

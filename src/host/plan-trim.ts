@@ -42,6 +42,10 @@ export function planTrim(facts: HostFacts, paths: PathContext): PlanPart {
     return { ...emptyPart, items: [item("change", why)], operations, onTheHost };
   }
   if (!facts.systemd) return part("cannot", "systemd does not run here");
+  if (facts.container !== undefined && trim.active !== "active") {
+    // Its own ConditionVirtualization=!container: `systemctl start` would answer 0 and start nothing.
+    return part("cannot", `a container (${facts.container}): ${trimTimer} runs on the host`);
+  }
   const operations = trimOperations(trim, {
     enable: real(trimWantsPath),
     start: real(trim.unitPath),

@@ -22,6 +22,8 @@ export interface TunePlan {
   readonly pending: readonly TuneItem[];
   /** Items that this process cannot do here. */
   readonly couldNot: readonly TuneItem[];
+  /** Items that could be done, and wait because the plan has conflicts: it is applied as a whole or not at all. */
+  readonly held: readonly TuneItem[];
   /** The new option field of fstab by mount point. */
   readonly fstabOptions: ReadonlyMap<string, string>;
 }
@@ -73,6 +75,7 @@ export function planTune(facts: HostFacts, options: TuneOptions): TunePlan {
     notes: all.notes,
     pending: items.filter((item) => item.state === "pending"),
     couldNot: items.filter((item) => item.state === "cannot"),
+    held: all.conflicts.length === 0 ? [] : items.filter((item) => item.state === "change"),
     fstabOptions: fstab.optionsByMountpoint,
   };
 }

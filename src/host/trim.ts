@@ -54,6 +54,15 @@ export function isEnabledByLinks(paths: Pick<HostPaths, "real">, unit: string): 
   );
 }
 
+// `systemctl start` answers 0 for a unit whose conditions do not hold (systemd.unit(5)), and nothing runs.
+const startTimer = [
+  "sh",
+  "-c",
+  'systemctl start "$1" && { systemctl is-active --quiet "$1" || { echo "$1 was not started: a condition of it does not hold, see systemctl status $1" >&2; exit 1; }; }',
+  "sh",
+  trimTimer,
+];
+
 /** The steps on a running host: each has its own undo, so a timer that was started but not enabled comes back so. */
 export function trimOperations(
   facts: TrimFacts,
@@ -74,7 +83,7 @@ export function trimOperations(
     command: {
       // The exit code of is-enabled is 1 for "disabled"; the word on stdout is the state.
       read: ["sh", "-c", 'systemctl "$1" "$2" || true', "sh", read, trimTimer],
-      apply: ["systemctl", word, trimTimer],
+      apply: word === "start" ? startTimer : ["systemctl", word, trimTimer],
       undo: ["systemctl", undo, trimTimer],
       timeoutMs: 30_000,
     },

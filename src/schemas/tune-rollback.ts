@@ -7,6 +7,7 @@ export const schema = document("tune-rollback", "the way back to what was before
   generations: list(count),
   between: list(object({ generation: count, command: text })),
   left: list(text),
+  pending: list(text),
   warnings: list(text),
   ...stepMembers,
 });

@@ -54,6 +54,7 @@ export const tuneMembers = {
   notes: list(text),
   pending: itemNames,
   could_not: itemNames,
+  held: itemNames,
 };
 
 export const stepMembers = {

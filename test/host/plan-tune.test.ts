@@ -84,7 +84,7 @@ describe("on the seed's machine", () => {
       "write_file /etc/udev/rules.d/99-citadel-storage.rules",
       "run_command udevadm control --reload",
       "run_command systemctl enable fstrim.timer",
-      "run_command systemctl start fstrim.timer",
+      "run_command sh fstrim.timer /usr/lib/systemd/system/fstrim.timer",
     ]);
     const content = tune.plan.operations.find(({ path }) => path === "/etc/fstab");
     expect(content?.content).toBe(
@@ -153,6 +153,14 @@ describe("on the seed's machine", () => {
     expect(stateOf(tune, "trim timer", "host")).toBe("cannot");
   });
 
+  test("in a container the timer is the host's: nothing is started that its own condition would skip", async () => {
+    const container = "/run/systemd/container";
+    const tune = planTune(await factsOf(seed, { container }), options);
+    expect(opsOf(tune).join(" ")).not.toContain("fstrim");
+    expect(stateOf(tune, "trim timer", "host")).toBe("cannot");
+    expect(tune.couldNot.at(-1)?.why).toContain("a container (/run/systemd/container)");
+  });
+
   test("--remount-now unmounts only where nothing is open", async () => {
     const facts = await factsOf(seed, {});
     const now = { ...options, remountNow: true };
@@ -178,6 +186,15 @@ describe("on the seed's machine", () => {
     const twice = { ...seed, files: { ...seed.files, "etc/fstab": `${fstab}${fstab}` } };
     const tune = planTune(await factsOf(twice, {}), options);
     expect(tune.plan.conflicts.map(({ code }) => code)).toEqual(["FSTAB_DUPLICATE_ENTRY"]);
+    expect(tune.held.map(({ item }) => item)).toEqual([
+      "mount options",
+      "mount options",
+      "scheduler",
+      "scheduler",
+      "udev rule",
+      "udev rule",
+      "trim timer",
+    ]);
   });
 
   test("a rules file that is not ours is a conflict", async () => {

@@ -9,7 +9,14 @@ import { printable } from "../../output/index.ts";
 import type { CommandContext } from "../define.ts";
 import { defineAgentCommand } from "../define.ts";
 import { tuneArgs } from "./args.ts";
-import { countSteps, formatLeft, formatTunePlan, stepFields, tuneFields } from "./text.ts";
+import {
+  countSteps,
+  formatLeft,
+  formatTunePlan,
+  shownSteps,
+  stepFields,
+  tuneFields,
+} from "./text.ts";
 
 export const command = defineAgentCommand({
   description: "tunes mounts, schedulers and trim of the storage, as one transaction",
@@ -123,6 +130,6 @@ function lastLine(
     case "nothing":
       return `${paint("ok", "nothing to change:")} ${done.plan.unchanged} items are as wanted`;
     case "applied":
-      return `${paint("ok", "done:")} ${countSteps(done.steps.length)} (generation ${done.generation})`;
+      return `${paint("ok", "done:")} ${countSteps(shownSteps(done.plan.operations).length)} (generation ${done.generation})`;
   }
 }

@@ -5,7 +5,7 @@ import { ExitCode } from "../../core/index.ts";
 import { planHash } from "../../transaction/index.ts";
 import { defineAgentCommand } from "../define.ts";
 import { tuneArgs } from "./args.ts";
-import { countSteps, formatTunePlan, stepFields, tuneFields } from "./text.ts";
+import { countSteps, formatTunePlan, shownSteps, stepFields, tuneFields } from "./text.ts";
 
 export const command = defineAgentCommand({
   description: "shows what tuning would do to this host, and why; changes nothing",
@@ -21,7 +21,7 @@ export const command = defineAgentCommand({
     const hash = planHash(tune.plan);
     const fields = { ...tuneFields(tune, facts), ...stepFields(tune.plan, hash) };
     out.result("tune-plan", fields, () => {
-      const count = tune.plan.operations.length;
+      const count = shownSteps(tune.plan.operations).length;
       const end = count === 0 ? "nothing to change" : `${countSteps(count)}; nothing was changed`;
       return `${formatTunePlan(tune, facts, out.style)}\n\nplan ${hash}: ${end}`;
     });

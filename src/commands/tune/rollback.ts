@@ -5,7 +5,14 @@ import { needsRoot, rollBackTuning, type RollbackPreview } from "../../app/tune-
 import { ExitCode } from "../../core/index.ts";
 import type { Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
-import { countSteps, formatConflicts, formatSteps, section, stepFields } from "./text.ts";
+import {
+  countSteps,
+  formatConflicts,
+  formatSteps,
+  section,
+  shownSteps,
+  stepFields,
+} from "./text.ts";
 
 export const command = defineAgentCommand({
   description: "restores what was there before `tune apply`",
@@ -42,8 +49,10 @@ export const command = defineAgentCommand({
     const isDone = (at: number) => report.steps[at]?.done ?? false;
     const fields = { ...fieldsOf(preview, isDone), transaction, generation };
     out.result("tune-rollback", fields, () => {
-      const shown = outcome === "applied" ? "" : formatPreview(preview, out.style);
-      const done = `${out.style.paint("ok", "restored:")} ${countSteps(report.steps.length)} (generation ${generation})`;
+      const shown =
+        outcome === "applied" ? formatRest(preview, out.style) : formatPreview(preview, out.style);
+      const count = countSteps(shownSteps(report.plan.operations).length);
+      const done = `${out.style.paint("ok", "restored:")} ${count} (generation ${generation})`;
       const end = {
         applied: done,
         nothing: "nothing to restore",
@@ -57,19 +66,26 @@ export const command = defineAgentCommand({
 });
 
 function fieldsOf(
-  { plan, hash, history, left }: RollbackPreview,
+  { plan, hash, history, left, pending }: RollbackPreview,
   isDone?: (at: number) => boolean,
 ): Record<string, unknown> {
   return {
     generations: history.applied.map(({ id }) => id),
     between: history.between.map(({ id, command: text }) => ({ generation: id, command: text })),
     left,
+    pending,
     warnings: plan.warnings,
     ...stepFields(plan, hash, isDone),
   };
 }
 
-function formatPreview({ plan, history, left }: RollbackPreview, style: Style): string {
+/** What a person has to know behind the steps, which were shown before they were asked. */
+const formatRest = ({ left, pending }: RollbackPreview, style: Style) =>
+  [section("left as found", left, "warning", style), section("pending", pending, "warning", style)]
+    .filter((block) => block !== "")
+    .join("\n");
+
+function formatPreview({ plan, history, left, pending }: RollbackPreview, style: Style): string {
   const { applied, between } = history;
   const head =
     applied.length === 0
@@ -82,6 +98,7 @@ function formatPreview({ plan, history, left }: RollbackPreview, style: Style): 
     formatSteps(plan.operations, style),
     section("stays", plan.warnings, "dim", style),
     section("left as found", left, "warning", style),
+    section("pending", pending, "warning", style),
     section("on the host, afterwards", plan.onTheHost, "strong", style),
     formatConflicts(plan.conflicts, style),
   ]

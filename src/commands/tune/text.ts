@@ -43,6 +43,12 @@ export function formatTunePlan(tune: TunePlan, facts: HostFacts, style: Style): 
     formatSteps(tune.plan.operations, style),
     section("on the host, afterwards", tune.plan.onTheHost, "strong", style),
     formatConflicts(tune.plan.conflicts, style),
+    section(
+      "not done either, because of it: all or nothing",
+      tune.held.map(itemLine),
+      "warning",
+      style,
+    ),
   ];
   return blocks.filter((block) => block !== "").join("\n\n");
 }
@@ -81,9 +87,13 @@ function diskText(disk: ReturnType<typeof describeStorages>[number]["disks"][num
     .join(", ");
 }
 
+/** The steps that a person counts. */
+export const shownSteps = (operations: readonly Operation[]) =>
+  operations.filter(({ command }) => command?.apply[0] !== "true");
+
 /** Steps as they will run; the halves of a reload that only matter for an undo are left out. */
 export function formatSteps(operations: readonly Operation[], style: Style): string {
-  const shown = operations.filter(({ command }) => command?.apply[0] !== "true");
+  const shown = shownSteps(operations);
   if (shown.length === 0) return "";
   const rows = shown.map(({ op, path, before, after, why }, at) => [
     String(at + 1),
@@ -118,12 +128,13 @@ export function section(title: string, lines: readonly string[], tone: Tone, sty
   return [style.paint(tone, title), ...lines.map((line) => `  ${printable(line)}`)].join("\n");
 }
 
+const itemLine = (item: TuneItem) => `${item.item} of ${item.subject}: ${item.why}`;
+
 /** What was left after an apply: what is pending, and what could not be done here. */
 export function formatLeft(tune: TunePlan, style: Style): string {
-  const line = (item: TuneItem) => `${item.item} of ${item.subject}: ${item.why}`;
   return [
-    section("pending", tune.pending.map(line), "warning", style),
-    section("could not be done here", tune.couldNot.map(line), "critical", style),
+    section("pending", tune.pending.map(itemLine), "warning", style),
+    section("could not be done here", tune.couldNot.map(itemLine), "critical", style),
   ]
     .filter((block) => block !== "")
     .join("\n");
@@ -140,6 +151,7 @@ export function tuneFields(tune: TunePlan, facts: HostFacts): Record<string, unk
     notes: tune.notes,
     pending: tune.pending.map(({ item, subject, why }) => ({ item, subject, why })),
     could_not: tune.couldNot.map(({ item, subject, why }) => ({ item, subject, why })),
+    held: tune.held.map(({ item, subject, why }) => ({ item, subject, why })),
   };
 }
 

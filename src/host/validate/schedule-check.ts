@@ -64,8 +64,47 @@ function timerJobs(file: ScheduleFile, text: string): ScheduleJob[] {
   return [{ path: file.path, schedule, command, daily, problem }];
 }
 
-/** @param schedule the cron text of the settings, for `wanted` */
-export function checkBackupSchedule(files: readonly ScheduleFile[], schedule: string): Check {
+const nicknames: Readonly<Record<string, string>> = {
+  "@daily": "0 0 * * *",
+  "@midnight": "0 0 * * *",
+  "@hourly": "0 * * * *",
+};
+
+/**
+ * A schedule as five cron fields, so that two can be compared: `OnCalendar=*-*-* 02:00:00` is `0 2 * * *`.
+ * @returns undefined for what no cron line says
+ */
+export function asCron(schedule: string): string | undefined {
+  const text = schedule.trim().replace(/^OnCalendar=/, "");
+  const known = nicknames[text] ?? nicknames[`@${text}`];
+  if (known !== undefined) return known;
+  const match = /^(?:\*-\*-\*[ T])?(\d\d?):(\d\d)(?::00)?$/.exec(text);
+  if (match !== null) return `${Number(match[2])} ${Number(match[1])} * * *`;
+  const fields = text.split(/\s+/);
+  if (fields.length !== 5) return undefined;
+  return fields.map((part) => (/^\d+$/.test(part) ? String(Number(part)) : part)).join(" ");
+}
+
+/** `run-due` asks the settings what is due, however often it is started; `create` runs when its line says. */
+function differs(job: ScheduleJob, schedule: string, calendars: readonly string[]): boolean {
+  const texts = job.schedule.split(", "); // a timer may have several
+  const times = texts.map(asCron);
+  const isOften = times.some((cron) => cron?.split(" ")[1] === "*");
+  if (/\brun-due\b/.test(job.command) && isOften) return false;
+  const asTimer = texts.some((text) => calendars.includes(text.replace(/^OnCalendar=/, "")));
+  return !asTimer && !times.includes(asCron(schedule));
+}
+
+/**
+ * Check 10. A daily job at another time than the settings say is a daily backup all the same: it passes, and says so.
+ * @param schedule the cron text of the settings
+ * @param calendars the same as OnCalendar= texts, as our own timer has them
+ */
+export function checkBackupSchedule(
+  files: readonly ScheduleFile[],
+  schedule: string,
+  calendars: readonly string[] = [],
+): Check {
   const jobs = files.flatMap(findJobs);
   const good = jobs.filter((job) => job.daily && job.problem === undefined);
   const unreadable = files.flatMap((file) =>
@@ -77,7 +116,10 @@ export function checkBackupSchedule(files: readonly ScheduleFile[], schedule: st
   const nowhere = "no backup job in the timers, /etc/cron.d, /etc/crontab or the crontabs";
   const ok = good.length > 0;
   const found = ok
-    ? good.map((job) => `${job.path}: ${job.schedule}`)
+    ? good.map(
+        (job) =>
+          `${job.path}: ${job.schedule}${differs(job, schedule, calendars) ? ` (the settings say ${schedule})` : ""}`,
+      )
     : [...(bad.length > 0 ? bad : [nowhere]), ...unreadable];
   return {
     id: "backup_schedule",

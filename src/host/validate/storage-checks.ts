@@ -27,9 +27,11 @@ export function checkMounts(facts: HostFacts): Check {
 }
 
 const mountCommand = (storage: StorageFacts) =>
-  storage.mountpoint === undefined
-    ? `add ${storage.path} to /etc/fstab by UUID (\`blkid\` shows it), then \`mount ${storage.path}\``
-    : `mount ${storage.mountpoint}`;
+  storage.linked !== undefined
+    ? `mount ${storage.path} itself, or: ${storage.linked.split("; ").at(-1) ?? ""}`
+    : storage.mountpoint === undefined
+      ? `add ${storage.path} to /etc/fstab by UUID (\`blkid\` shows it), then \`mount ${storage.path}\``
+      : `mount ${storage.mountpoint}`;
 
 /** Check 3: the options in force on the mounts, not words anywhere in the mount list; unmounted fails. */
 export function checkMountOptions(facts: HostFacts, profile: TuneProfile): Check {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { mkdirSync, symlinkSync } from "node:fs";
 import { discoverHost, formatUdevRules, type HostFacts } from "../../../src/host/index.ts";
 import {
   checkBackupSchedule,
@@ -24,17 +25,17 @@ import * as machines from "../../support/machines.ts";
 
 type Spec = Parameters<typeof createHostTree>[0];
 
-async function factsOf(spec: Spec): Promise<HostFacts> {
-  using tree = createHostTree(spec);
-  const world = { hostPaths: createHostPaths(tree.root), environment: readEnvironment() };
+function factsBelow(root: string): Promise<HostFacts> {
+  const world = { hostPaths: createHostPaths(root), environment: readEnvironment() };
   const { real } = world.hostPaths;
-  const facts = await discoverHost(world, {
+  return discoverHost(world, {
     roots: { models: real("/mnt/citadel-models"), backup: real("/mnt/citadel-backup") },
   });
-  return {
-    ...facts,
-    storages: facts.storages.map((storage) => ({ ...storage, path: storage.path })),
-  };
+}
+
+async function factsOf(spec: Spec): Promise<HostFacts> {
+  using tree = createHostTree(spec);
+  return await factsBelow(tree.root);
 }
 
 const rules = formatUdevRules([
@@ -118,6 +119,15 @@ describe("2 storage mounts", () => {
       mounts: [machines.rootMount, machines.modelsMount, alike],
     });
     fails(checkMounts(facts), "not mounted", "/mnt/citadel-backup");
+  });
+  test("a root that is a symbolic link is named, with what to set", async () => {
+    const linked = { ...tuned, files: { ...tuned.files, "data/models/x": "" } };
+    using tree = createHostTree(linked);
+    mkdirSync(`${tree.root}/mnt`, { recursive: true });
+    symlinkSync("/data/models", `${tree.root}/mnt/citadel-models`);
+    const facts = await factsBelow(tree.root);
+    const link = `${tree.root}/mnt/citadel-models`;
+    fails(checkMounts(facts), `${link} is a symbolic link to /data/models`, "CITADEL_MODELS_ROOT");
   });
   test("without a mount table it has failed, not passed", async () => {
     const facts = await factsOf({});
@@ -339,6 +349,27 @@ describe("10 backup schedule", () => {
       "could not be read: Permission denied",
       "install",
     );
+  });
+
+  const timer = (calendar: string, command: string) =>
+    file("/etc/systemd/system/citadel.timer", "timer", `[Timer]\n${calendar}\n`, {
+      enabled: true,
+      serviceText: `ExecStart=/usr/local/bin/citadel-agent backup ${command}\n`,
+    });
+
+  test.each([
+    [file("/x", "crontab", "30 3 * * * citadel-agent backup create\n"), true],
+    [file("/x", "crontab", "@daily citadel-agent backup create\n"), true],
+    [file("/x", "crontab", "00 02 * * * citadel-agent backup create\n"), false],
+    [file("/x", "crontab", "17 * * * * citadel-agent backup run-due\n"), false],
+    [timer("OnCalendar=*-*-* 02:00:00", "create"), false],
+    [timer("OnCalendar=04:00", "create"), true],
+    [timer("OnCalendar=*-*-* 02:00:00\nOnCalendar=Sun *-*-* 03:00:00", "run-due"), false],
+    [timer("OnCalendar=hourly", "run-due"), false],
+  ])("%j passes, and says whether the settings mean another time: %p", (found, said) => {
+    const check = checkBackupSchedule([found], "0 2 * * *");
+    expect(check.ok).toBe(true);
+    expect(check.found.includes("the settings say 0 2 * * *")).toBe(said);
   });
 
   test("findJobs keeps the time as it is written", () => {
