@@ -4,6 +4,7 @@ import { toOnCalendar } from "../backup/schedule.ts";
 import { joinPath, type AbsolutePath } from "../core/index.ts";
 import { serviceUnits, unitNames, type Unit } from "../service/units.ts";
 import { lstat, readText, runProcess, selfCommand } from "../system/index.ts";
+import { mayReadKernelLog } from "../system/kernel-log.ts";
 import { sameFile } from "../system/install-binary.ts";
 import type { App } from "./app.ts";
 import { backupSchedule } from "./backup-schedule.ts";
@@ -101,7 +102,7 @@ async function wantedUnits(app: App, flags: readonly string[]): Promise<Unit[]> 
     homes: user.home === undefined || user.home === "/" ? [] : [user.home],
     smartIntervalS: monitoring.smart_check_interval,
     smart: monitoring.enable_smart_checks,
-    kernelLog: !system.hostPaths.relocated && lstat("/dev/kmsg")?.type === "character",
+    kernelLog: !system.hostPaths.relocated && mayReadKernelLog("/dev/kmsg"),
     monitoring: monitoring.enable_monitoring,
     backupTimes: backup.enable_auto_backup
       ? backupSchedule(app).flatMap(({ cron }) => toOnCalendar(cron))

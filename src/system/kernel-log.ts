@@ -71,3 +71,13 @@ function rewindInherited(): boolean {
   }
   return false;
 }
+
+/** Whether this process may open the kernel's log: in many containers it is there and may not be read. */
+export function mayReadKernelLog(path: string): boolean {
+  try {
+    closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+    return true;
+  } catch {
+    return false; // absent, or kept from us: the unit then goes without
+  }
+}
