@@ -129,3 +129,29 @@ test("backup restore brings the tree back; by id, by time, in part, in place", a
   expect(fs.readFileSync(`${root}/restored/llama/config.json`, "utf8")).toBe('{"a":1}');
   expect((await agent("backup", "restore", "--to", "/x")).exitCode).toBe(2);
 }, 60_000);
+
+test("ten rotations of a tenth read every file, by what the catalogue remembers", async () => {
+  for (let at = 0; at < 23; at += 1) fs.writeFileSync(`${source}/llama/f${at}`, `file ${at}`);
+  const { id } = buildSnapshot(`${root}/mnt/citadel-backup`, source, {
+    atMs: Date.UTC(2026, 0, 4),
+  });
+  let checked = 0;
+  for (let run = 0; run < 10; run += 1) {
+    checked += (await agent("backup", "verify", id, "--rotate", "--json")).json<{
+      files_checked: number;
+    }>().files_checked;
+  }
+  expect(checked).toBe(30);
+  const { Database } = await import("bun:sqlite");
+  using catalog = new Database(`${root}/var/lib/citadel-agent/catalog.db`, { readonly: true });
+  const inodes = new Set(
+    fs
+      .readdirSync(`${root}/mnt/citadel-backup/models/${id}/data/llama`)
+      .map((name) => fs.statSync(`${root}/mnt/citadel-backup/models/${id}/data/llama/${name}`).ino),
+  );
+  const known = catalog
+    .query<{ inode: number }, []>("SELECT inode FROM content")
+    .all()
+    .map(({ inode }) => inode);
+  expect([...inodes].filter((ino) => !known.includes(ino))).toEqual([]);
+}, 60_000);
