@@ -1,0 +1,94 @@
+// A Debian booted with a real systemd in a container (systemd-nspawn), for tests of what units really do. The image is
+// only read: changes go to memory. Needs root, systemd-nspawn and the image that services/systemd-box.sh has made.
+
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { scrubbedEnvironment } from "./run-cli.ts";
+
+export interface BoxRun {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface SystemdBox extends Disposable {
+  /** Runs a script inside, as root, with a login's environment. */
+  bash(script: string): BoxRun;
+  /** Process id of the box's own init, outside. */
+  readonly leader: number;
+}
+
+const image =
+  process.env["CITADEL_TEST_SYSTEMD_IMAGE"] ??
+  `${tmpdir()}/agent-services-${process.geteuid?.() ?? 0}/systemd-box/image`;
+
+/** Why no box can be booted here; undefined: one can be tried. */
+export function whyNoSystemdBox(): string | undefined {
+  if (process.geteuid?.() !== 0) return "needs root";
+  for (const tool of ["systemd-nspawn", "nsenter", "unshare"]) {
+    if (Bun.which(tool) === null) return `${tool} is missing`;
+  }
+  if (existsSync(`${image}/.ready`)) return undefined;
+  return `no image at ${image}: test/support/services/systemd-box.sh start makes one (CITADEL_TEST_SYSTEMD_IMAGE names another)`;
+}
+
+const cleanPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * Boots the box and waits until systemd says that it runs. Ends with its Dispose, and with this process.
+ * @param binds files shown inside, read-only: `HOST:GUEST`
+ * @throws an Error with what the boot said, where the box does not come up within 30 s
+ */
+export function bootSystemdBox(binds: readonly string[] = []): SystemdBox {
+  const directory = mkdtempSync(`${tmpdir()}/citadel-box-`);
+  // The layers are mounted in a namespace of their own, so that nothing stays when everything is killed.
+  const script = `set -e
+    mount --make-rprivate /
+    mount -t tmpfs none ${directory}
+    mkdir ${directory}/upper ${directory}/work ${directory}/root
+    mount -t overlay -o lowerdir=${image},upperdir=${directory}/upper,workdir=${directory}/work none ${directory}/root
+    exec systemd-nspawn --quiet --register=no --keep-unit --directory=${directory}/root --hostname=box \
+      --machine=citadel-test-$$ --console=pipe --kill-signal=SIGRTMIN+3 --private-network \
+      ${binds.map((bind) => `--bind-ro=${bind}`).join(" ")} --boot`;
+  const nspawn = Bun.spawn(["unshare", "--mount", "sh", "-c", script], {
+    env: { ...scrubbedEnvironment },
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  const end = () => {
+    nspawn.kill("SIGKILL"); // its init gets a SIGKILL from the kernel, and with it everything inside
+    for (let tries = 0; lives(nspawn.pid) && tries < 500; tries += 1) Bun.sleepSync(10);
+    rmSync(directory, { recursive: true, force: true });
+  };
+  const leaderOf = () => Number(readChildren(nspawn.pid).split(" ")[0]);
+  const bash = (text: string): BoxRun => {
+    const inside = ["-m", "-u", "-i", "-n", "-p", "-r", "-w"];
+    const clean = ["env", "-i", cleanPath, "LANG=C.UTF-8", "TERM=dumb"];
+    const command = ["nsenter", "-t", String(leaderOf()), ...inside, ...clean, "bash", "-uc", text];
+    const run = Bun.spawnSync(command, { stdin: "ignore", stderr: "pipe", timeout: 60_000 });
+    return {
+      exitCode: run.exitCode,
+      stdout: run.stdout.toString(),
+      stderr: run.stderr.toString(),
+    };
+  };
+  for (let tries = 0; tries < 600; tries += 1) {
+    const state = leaderOf() > 0 ? bash("systemctl is-system-running").stdout.trim() : "";
+    if (state === "running" || state === "degraded") {
+      return { bash, leader: leaderOf(), [Symbol.dispose]: end };
+    }
+    if (!lives(nspawn.pid)) break;
+    Bun.sleepSync(50);
+  }
+  end();
+  throw new Error("the box did not come up");
+}
+
+const lives = (pid: number) =>
+  Bun.spawnSync(["readlink", `/proc/${pid}/ns/mnt`], { stderr: "ignore" }).exitCode === 0;
+
+const readChildren = (pid: number) =>
+  Bun.spawnSync(["cat", `/proc/${pid}/task/${pid}/children`], { stderr: "ignore" })
+    .stdout.toString()
+    .trim();
