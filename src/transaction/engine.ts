@@ -276,7 +276,7 @@ export class Engine implements Disposable {
     }
     const kept = report.results.filter((result) => result.outcome === "kept").length;
     const done = report.results.length - kept;
-    const note = `${cause.message}; ${done === 0 ? "nothing had been changed" : `all ${done} step(s) done were undone`}${kept === 0 ? "" : `, ${kept} left as found`}`;
+    const note = `${cause.message}; ${done === 0 ? "nothing had been changed" : `${done === 1 ? "the step done was" : `all ${done} steps done were`} undone`}${kept === 0 ? "" : `, ${kept} left as found`}`;
     return restate(cause, note, { ...details, open: false });
   }
 

@@ -103,7 +103,7 @@ export function undoFailed(
   return new CitadelError({
     kind: cause?.kind ?? "io",
     code: "UNDO_FAILED",
-    message: `${why}${failed.length} step(s) of transaction ${transaction} (${command}) could not be undone: ${first?.message ?? "unknown"}`,
+    message: `${why}${failed.length} ${failed.length === 1 ? "step" : "steps"} of transaction ${transaction} (${command}) could not be undone: ${first?.message ?? "unknown"}`,
     path: first?.path ?? cause?.path,
     operation: cause?.operation,
     errno: cause?.errno,

@@ -3,6 +3,7 @@
 
 import { CitadelError, joinPath, nameOf, parentOf, type AbsolutePath } from "../core/index.ts";
 import type { DirectoryTree } from "../system/directory-tree.ts";
+import { cancelPairs } from "./cancel-pairs.ts";
 import { findDrift, stepKey, towards } from "./drift.ts";
 import { invert } from "./invert.ts";
 import { joinChanges } from "./join-changes.ts";
@@ -38,7 +39,7 @@ export function planRollback(
   const dropped = Object.keys(now).filter((key) => !(key in then));
   return {
     command: `rollback ${generation}`,
-    operations: joinChanges(planner.operations),
+    operations: joinChanges(cancelPairs(planner.operations)),
     conflicts: planner.conflicts,
     unchanged: planner.unchanged,
     onTheHost: [],
@@ -63,7 +64,7 @@ export function planUndoOf(
   }
   return {
     command,
-    operations: joinChanges(planner.operations),
+    operations: joinChanges(cancelPairs(planner.operations)),
     conflicts: planner.conflicts,
     unchanged: planner.unchanged,
     onTheHost: [],

@@ -89,6 +89,38 @@ describe("planRollback", () => {
     expect(fs.readFileSync(host.path("l.moved"), "utf8")).toBe("somebody's");
   });
 
+  test("a way back over many ways back is no longer than one, with moves and changed modes in them", async () => {
+    using host = createTestHost();
+    const setUp = async () => {
+      fs.writeFileSync(host.path("taken"), "somebody's");
+      await change(host.engine, [
+        op.makeDir(host.path("d")),
+        op.makeDir(host.path("d/e")),
+        op.createLink(host.path("d/e/l"), "/one"),
+        op.writeFile(host.path("d/f"), "text"),
+        op.moveAside(host.path("taken"), host.path("aside"), { type: "file" }),
+        op.createLink(host.path("taken"), "/two"),
+      ]);
+      await change(host.engine, [op.replaceLink(host.path("d/e/l"), "/one", "/three")]);
+    };
+    const before = treeOf(host.path(""));
+    let steps = 0;
+    for (let round = 0; round < 6; round += 1) {
+      await setUp();
+      const report = await rollback(host, 0);
+      expect(report.plan.conflicts).toEqual([]);
+      if (round === 0) steps = report.plan.operations.length;
+      expect(report.plan.operations).toHaveLength(steps);
+      fs.unlinkSync(host.path("taken"));
+      expect(treeOf(host.path(""))).toEqual(before);
+    }
+    // and forward: everything the first round made
+    fs.writeFileSync(host.path("taken"), "somebody's");
+    expect((await rollback(host, 2)).plan.conflicts).toEqual([]);
+    expect(fs.readFileSync(host.path("aside"), "utf8")).toBe("somebody's");
+    expect(fs.readlinkSync(host.path("d/e/l"))).toBe("/three");
+  });
+
   test("a directory that holds something is a conflict, and nothing is touched", async () => {
     using host = createTestHost();
     await change(host.engine, [op.makeDir(host.path("d")), op.createLink(host.path("l"), "/x")]);
