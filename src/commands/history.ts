@@ -1,6 +1,6 @@
 // `history`: what was changed, when, by whom, with which command.
 
-import { openLayoutEngine } from "../app/layout-engine.ts";
+import { assertHistoryKnown, openLayoutEngine } from "../app/layout-engine.ts";
 import { ExitCode, formatRelative } from "../core/index.ts";
 import { printable, type Style } from "../output/index.ts";
 import { stepFields } from "../output/plan-text.ts";
@@ -19,6 +19,7 @@ export const command = defineAgentCommand({
     const { pending, problem } = engine.state;
     if (problem !== undefined) throw problem;
     const generations = engine.history().toReversed();
+    if (generations.length === 0) assertHistoryKnown(app);
     const changes = (generation: Generation) =>
       args.log === true
         ? { changes: engine.stepsOf(generation.id).map(({ operation }) => stepFields(operation)) }

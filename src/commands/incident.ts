@@ -61,7 +61,7 @@ export const command = defineAgentCommand({
   },
 });
 
-/** @throws as the file system says; where it is full or read-only the hint is another place, not a clean-up */
+/** @throws as the file system says; where it is full, read-only or not ours the hint is another place, not a clean-up */
 function writeBundle(
   asked: string | undefined,
   runtimeDir: string,
@@ -74,7 +74,8 @@ function writeBundle(
     return path;
   } catch (thrown) {
     const isFull =
-      thrown instanceof CitadelError && ["no-space", "read-only"].includes(thrown.kind);
+      thrown instanceof CitadelError &&
+      ["no-space", "read-only", "permission"].includes(thrown.kind);
     if (!isFull) throw thrown;
     const { code, errno, kind, message, operation, path } = thrown;
     const hint =

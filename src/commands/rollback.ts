@@ -1,6 +1,6 @@
 // `rollback`: back to an earlier generation, as a new transaction.
 
-import { openLayoutEngine } from "../app/layout-engine.ts";
+import { assertHistoryKnown, openLayoutEngine } from "../app/layout-engine.ts";
 import { assertRootsUsable, previewRollback } from "../app/rollback.ts";
 import { CitadelError, ExitCode } from "../core/index.ts";
 import { printable } from "../output/index.ts";
@@ -37,6 +37,7 @@ export const command = defineAgentCommand({
     }
     // a journal that cannot be read has no generations to show, which is not the same as having none
     if (engine.state.problem !== undefined) throw engine.state.problem;
+    if (engine.state.generation === 0) assertHistoryKnown(app);
     const target = args.generation ?? newestBut(engine);
     if (globals.dryRun) return showPlan(context, engine, target);
     const shown = previewRollback(app, engine, target);

@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { writeFileAtomic } from "../atomic-write.ts";
+import { CitadelError } from "../../core/index.ts";
 import { parseMountinfo } from "../mountinfo.ts";
 import { selfCommand } from "../processes.ts";
 import { surveyCommand } from "./child.ts";
@@ -30,7 +31,8 @@ const silenceMs = 30_000;
 
 /**
  * Answers every question, in order.
- * @returns one answer per question; `unknown` where the mount did not answer in time. Never throws
+ * @returns one answer per question; `unknown` where the mount did not answer in time
+ * @throws kind `cancelled` where somebody interrupted the command: a mount that was not waited for is not one that hangs
  */
 export async function survey(
   questions: readonly Question[],
@@ -52,7 +54,13 @@ export async function survey(
     }
   }
   await startChildren(groups, questions, answers, options);
+  throwIfInterrupted(options.signal);
   return answers as Answer[];
+}
+
+function throwIfInterrupted(signal: AbortSignal | undefined): void {
+  const reason: unknown = signal?.reason;
+  if (reason instanceof CitadelError && reason.kind === "cancelled") throw reason;
 }
 
 /** Reads this process's own mounts: what may hang is decided by the kernel we run on, also below `--root`. */
