@@ -1,7 +1,9 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { runCli } from "../support/run-cli.ts";
+
+setDefaultTimeout(60_000); // several runs of the program each, on machines that may be busy
 
 const root = mkdtempSync(`${tmpdir()}/incident-`);
 afterAll(() => rmSync(root, { recursive: true }));

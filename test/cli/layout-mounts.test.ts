@@ -1,7 +1,7 @@
 // Storage roots that are mounts, are not mounted, are another disk, or hang. Everything happens in a private mount
 // namespace that ends with its shell: nothing of the machine is touched.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { stuckNote } from "../../src/system/survey/index.ts";
 import { cliCommand, scrubbedEnvironment } from "../support/run-cli.ts";
@@ -11,6 +11,8 @@ import {
   type LayoutRoot,
   type LinksDocument,
 } from "../support/layout-root.ts";
+
+setDefaultTimeout(60_000); // several runs of the program each, on machines that may be busy
 
 const canMount =
   isRoot &&

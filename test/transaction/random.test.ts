@@ -1,12 +1,14 @@
 // Random trees and random plans: apply then rollback gives the first tree, an error in the middle too, and a second
 // run of the same plan finds nothing to do. The seed is fixed; set CITADEL_TEST_SEED for another.
 
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import * as fs from "node:fs";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import type { Operation } from "../../src/transaction/index.ts";
 import { change, createTestHost, treeOf, type TestHost } from "../support/engine.ts";
 import * as op from "../support/operations.ts";
+
+setDefaultTimeout(60_000); // several runs of the program each, on machines that may be busy
 
 const seed = Number(process.env["CITADEL_TEST_SEED"] ?? 20260101);
 
