@@ -3,6 +3,18 @@
 import type { Explanations } from "./define.ts";
 
 export const explanations: Explanations = {
+  SNAPSHOT_REPLACED: {
+    meaning:
+      "The directory in which a snapshot was built was moved away, and another one lies under its name.",
+    causes: [
+      "somebody who may write to the backup root renamed it",
+      "two hosts share one backup root",
+    ],
+    remedy: [
+      "see who may write there: `ls -ld` on the backup root and the directories below it",
+      "move what lies there aside, then run the backup again",
+    ],
+  },
   BACKUP_NESTED: {
     meaning:
       "The source and the backup root lie within one another, so that a backup would hold itself.",

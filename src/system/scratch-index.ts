@@ -1,7 +1,17 @@
 // Look-up tables that may grow larger than memory: a temporary SQLite file, never flushed, gone with its owner.
 
 import { Database, type Statement } from "bun:sqlite";
-import { unlinkSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  statSync,
+  unlinkSync,
+} from "node:fs";
+import { CitadelError } from "../core/index.ts";
+import { withErrno } from "./errno.ts";
 
 /** Content that is stored already: where, under which attributes. */
 export interface StoredContent {
@@ -40,6 +50,39 @@ const schema = `
 `;
 
 const rowsPerTransaction = 5000;
+
+/**
+ * Makes the file, opens it as a database, and sees that both are one: SQLite resolves every link of the path by
+ * itself (sqlite3 os_unix.c, unixFullPathname), `/proc/self/fd/N` included, and could be led elsewhere.
+ */
+function openMade(path: string): Database {
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  const flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+  const fd = withErrno("open", path, () => openSync(path, flags, 0o600));
+  try {
+    const database = new Database(path, { create: false, readwrite: true });
+    if (countOpen(fd) > 1) return database;
+    database.close();
+  } finally {
+    closeSync(fd);
+  }
+  throw new CitadelError({
+    kind: "conflict",
+    code: "HOST_CHANGED",
+    message: `${path} was swapped while it was opened`,
+    path,
+    hint: "see who else writes to this directory, then run the command again",
+  });
+}
+
+/** How many descriptors of this process are of the same file as `fd`, itself included. */
+function countOpen(fd: number): number {
+  const wanted = fstatSync(fd, { bigint: true });
+  return readdirSync("/proc/self/fd").filter((name) => {
+    const stat = statSync(`/proc/self/fd/${name}`, { bigint: true, throwIfNoEntry: false });
+    return stat?.ino === wanted.ino && stat.dev === wanted.dev;
+  }).length;
+}
 
 /**
  * From the start of a hash to the rows that may have it, in memory: twelve bytes a row. An index on random hashes in
@@ -97,11 +140,14 @@ export class ScratchIndex implements Disposable {
   #pending = 0;
   #rows = 0;
 
-  /** @param path of the file to make; one that is there already is removed */
+  /**
+   * @param path of the file to make; one that is there already is removed
+   * @throws kind `conflict`, code HOST_CHANGED, where somebody swapped a part of the path meanwhile
+   */
   constructor(path: string) {
     this.#path = path;
     this.#remove();
-    this.#database = new Database(path, { create: true, readwrite: true });
+    this.#database = openMade(path);
     this.#database.run(schema);
   }
 

@@ -1,12 +1,12 @@
 // Makes a snapshot: look (places, parent, survey), build in `<id>.partial`, flush, commit. What fails before the
 // commit leaves a partial that the next run goes on with; what has its final name is complete.
 
-import { CitadelError, formatTime, joinPath, type AbsolutePath } from "../../core/index.ts";
+import { CitadelError, formatTime, type AbsolutePath } from "../../core/index.ts";
 import { fromErrno, isErrno, makeDirectories, type System } from "../../system/index.ts";
+import type { PinnedDirectory } from "../../system/pinned-directory.ts";
 import { openWorkerPool } from "../../system/worker-pool.ts";
 import type { WorkerAnswer, WorkerJob } from "../copy/job.ts";
 import {
-  areaDirectories,
   chunkSizeBytes,
   formatSnapshotId,
   formatVersion,
@@ -26,7 +26,7 @@ import {
 import type { CreateOptions, CreateProgress, CreateReport } from "./options.ts";
 import type { WrittenLists } from "./ordered-output.ts";
 import { chooseParent, type Parent } from "./parent.ts";
-import { finishCommitted, openPartial, removeOrphans } from "./partial.ts";
+import { finishCommitted, openArea, openPartial, removeOrphans } from "./partial.ts";
 import {
   checkPlaces,
   checkShrink,
@@ -44,7 +44,7 @@ export interface CreateDeps {
 
 /** Everything that was found out before the first write. */
 interface Prepared {
-  readonly areaDirectory: AbsolutePath;
+  readonly area: PinnedDirectory;
   readonly identity: string;
   readonly parent: Parent | undefined;
   readonly survey: Survey;
@@ -95,9 +95,9 @@ async function createOnce(
   const startedMs = system.clock.nowMs();
   const random = crypto.getRandomValues(new Uint16Array(1))[0] ?? 0;
   const id = formatSnapshotId(startedMs, slugOf(nameOfSource(options)), options.type, random);
-  const { areaDirectory, identity } = prepared;
+  const { area, identity } = prepared;
   using partial = openPartial(
-    areaDirectory,
+    area,
     id,
     {
       sourceIdentity: identity,
@@ -142,12 +142,15 @@ async function createOnce(
   partial.closeWork();
   const record = toRecord(id, startedMs, options, deps, prepared, builder, lists);
   signal.throwIfAborted();
-  const directory = commitSnapshot(partial.directory, areaDirectory, record);
+  const directory = commitSnapshot(partial, area, record);
   if (options.updateLatest) {
-    const warning = updateLatest(areaDirectory, id);
+    const warning = updateLatest(area, id);
     if (warning !== undefined) prepared.warnings.push(warning);
   }
-  tagSnapshot(areaDirectory, id, options.tags);
+  prepared.warnings.push(...tagSnapshot(area, id, options.tags));
+  partial.unpin();
+  prepared.parent?.[Symbol.dispose]();
+  area[Symbol.dispose]();
   const durationS = (system.clock.monotonicMs() - startedMonotonic) / 1000;
   return toReport(record, directory, builder, prepared, durationS);
 }
@@ -155,10 +158,8 @@ async function createOnce(
 async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepared> {
   const { system, signal } = deps;
   const warnings = checkPlaces(options, system);
-  const areaDirectory = joinPath(options.repositoryPath, areaDirectories[options.area]);
   const identity = options.sourceIdentity ?? sourceIdentity(options.sourcePath, system);
-  finishCommitted(areaDirectory, identity);
-  removeOrphans(areaDirectory);
+  tidyArea(options, identity);
   const snapshots = listSnapshots(options.repositoryPath);
   const parent =
     options.type === "incremental"
@@ -168,9 +169,19 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
   const survey = await surveySource(options, system, signal);
   const previous = parent?.record ?? previousOf(snapshots, options, system);
   const isShrunk = checkShrink(survey, previous, options);
-  makeDirectories(areaDirectory, 0o755);
+  makeDirectories(options.repositoryPath, 0o755);
   checkSpace(neededBytes(survey, parent), survey.entries, options);
-  return { areaDirectory, identity, parent, survey, isShrunk, warnings };
+  const area = openArea(options.repositoryPath, options.area, true);
+  if (area === undefined) throw new TypeError("the area was to be made");
+  return { area, identity, parent, survey, isShrunk, warnings };
+}
+
+/** What runs that died at their very end left. */
+function tidyArea(options: CreateOptions, identity: string): void {
+  using area = openArea(options.repositoryPath, options.area, false);
+  if (area === undefined) return;
+  finishCommitted(area, identity);
+  removeOrphans(area);
 }
 
 /**

@@ -1,7 +1,7 @@
 // The end of a snapshot: attributes of the directories, leftovers of a killed run removed, everything flushed, then
 // snapshot.json and the rename that makes it complete, then the links that point to it.
 
-import { joinPath, type AbsolutePath } from "../../core/index.ts";
+import { CitadelError, joinPath, type AbsolutePath } from "../../core/index.ts";
 import {
   lstat,
   readlink,
@@ -10,7 +10,6 @@ import {
   writeFileAtomic,
 } from "../../system/index.ts";
 import {
-  makeDirectory,
   makeSymlink,
   removeFile,
   removeTree,
@@ -19,6 +18,7 @@ import {
   setOwner,
 } from "../../system/raw-file.ts";
 import { setMtime, setXattr } from "../../system/native.ts";
+import { pinBelow, type PinnedDirectory } from "../../system/pinned-directory.ts";
 import { readBlocks } from "../../system/stored-files.ts";
 import { walkTree } from "../../system/tree-walk.ts";
 import {
@@ -26,10 +26,11 @@ import {
   formatSnapshotJson,
   manifestName,
   parseManifestLine,
+  partialSuffix,
   snapshotJsonName,
   splitLines,
 } from "../format/index.ts";
-import { type Partial, orphanPath, toLatin1, workName } from "./partial.ts";
+import { type Partial, assertInPlace, orphanPath, toLatin1, workName } from "./partial.ts";
 
 /** Gives the directories their owner, attributes, mode and time, after everything in them is there. */
 export function finishDirectories(directory: AbsolutePath, isRoot: boolean): void {
@@ -69,41 +70,58 @@ export function removeLeftovers(partial: Partial): void {
 
 /**
  * Writes snapshot.json and gives the snapshot its final name: from here on it is complete.
- * @param partialDirectory everything else in it is flushed already
+ * @param partial everything else in it is flushed already
+ * @throws kind `conflict`, code SNAPSHOT_REPLACED, where somebody put another directory in its place
  */
 export function commitSnapshot(
-  partialDirectory: AbsolutePath,
-  parent: AbsolutePath,
+  partial: Partial,
+  area: PinnedDirectory,
   record: SnapshotRecord,
 ): AbsolutePath {
-  const json = joinPath(partialDirectory, snapshotJsonName);
+  const json = joinPath(partial.directory, snapshotJsonName);
   writeFileAtomic(json, formatSnapshotJson(record), { mode: 0o600 });
-  const directory = joinPath(parent, record.id);
-  const orphan = toLatin1(orphanPath(parent, record.id));
-  renamePath(toLatin1(joinPath(partialDirectory, workName)), orphan);
-  renamePath(toLatin1(partialDirectory), toLatin1(directory));
-  syncDirectory(parent);
+  const building = `${area.through}/${record.id}${partialSuffix}`;
+  const directory = joinPath(area.path, record.id);
+  assertInPlace(partial, building, directory);
+  const orphan = toLatin1(orphanPath(area, record.id));
+  renamePath(toLatin1(joinPath(partial.directory, workName)), orphan);
+  renamePath(toLatin1(building), toLatin1(`${area.through}/${record.id}`));
+  assertInPlace(partial, `${area.through}/${record.id}`, directory);
+  syncDirectory(area.through);
   removeTree(orphan);
   return directory;
 }
 
 /** Points `latest` of an area to a snapshot, in one step; something else of that name is left alone. */
-export function updateLatest(parent: AbsolutePath, id: string): string | undefined {
-  const path = joinPath(parent, "latest");
+export function updateLatest(area: PinnedDirectory, id: string): string | undefined {
+  const path = joinPath(area.through, "latest");
   const found = lstat(path);
-  if (found !== undefined && found.type !== "link") return `${path} is not a link: left as it is`;
+  if (found !== undefined && found.type !== "link") {
+    return `${area.path}/latest is not a link: left as it is`;
+  }
   if (found !== undefined && readlink(path) === id) return undefined;
-  replaceLink(parent, "latest", id);
+  replaceLink(area.through, "latest", id);
   return undefined;
 }
 
-/** Puts `daily/<id>` and the like beside the snapshot: retention keeps it for that reason. */
-export function tagSnapshot(parent: AbsolutePath, id: string, tags: readonly string[]): void {
+/**
+ * Puts `daily/<id>` and the like beside the snapshot: retention keeps it for that reason.
+ * @returns what could not be done, in words
+ */
+export function tagSnapshot(area: PinnedDirectory, id: string, tags: readonly string[]): string[] {
+  const warnings: string[] = [];
   for (const tag of tags) {
-    const directory = joinPath(parent, tag);
-    if (makeDirectory(toLatin1(directory), 0o755)) syncDirectory(parent);
-    replaceLink(directory, id, `../${id}`);
+    try {
+      using directory = pinBelow(area, [tag], true);
+      if (directory === undefined) continue;
+      syncDirectory(area.through);
+      replaceLink(directory.through, id, `../${id}`);
+    } catch (thrown) {
+      if (!(thrown instanceof CitadelError)) throw thrown;
+      warnings.push(`${tag}/${id} was not made: ${thrown.message}`);
+    }
   }
+  return warnings;
 }
 
 function replaceLink(directory: AbsolutePath, name: string, target: string): void {

@@ -1,7 +1,8 @@
 // The snapshot that this one builds on: chosen by what the source is and by being complete, never by a name; read
 // beside the walk, entry by entry, as both are in the order of path bytes.
 
-import { joinPath, type AbsolutePath } from "../../core/index.ts";
+import { CitadelError, joinPath, nameOf, parentOf, type AbsolutePath } from "../../core/index.ts";
+import { pinOwn } from "../../system/pinned-directory.ts";
 import { readBlocks } from "../../system/stored-files.ts";
 import {
   type BytePath,
@@ -10,29 +11,54 @@ import {
   parseManifest,
   type SnapshotRecord,
 } from "../format/index.ts";
-import type { FoundSnapshot } from "../repository.ts";
+import { type FoundSnapshot, readRecord } from "../repository.ts";
 
-export interface Parent {
+export interface Parent extends Disposable {
+  /** The way to it through its descriptor: what is linked from it is what was looked at. */
   readonly directory: AbsolutePath;
   readonly record: SnapshotRecord;
 }
 
-/** The newest complete snapshot of the same source whose manifest is sound. */
+/** The newest complete snapshot of the same source whose manifest is sound, and that nobody else could have made. */
 export function chooseParent(
   snapshots: readonly FoundSnapshot[],
   identity: string,
   area: string,
   warn: (text: string) => void,
 ): Parent | undefined {
-  for (const { record, directory, state } of snapshots.toReversed()) {
+  for (const { id, record, directory, state } of snapshots.toReversed()) {
     if (state !== "complete" || record?.source_identity !== identity) continue;
     if (record.area !== area) continue;
-    if (hashOf(joinPath(directory, manifestName)) === record.manifest_sha256) {
-      return { directory, record };
+    const pin = pinOwn(parentOf(directory), nameOf(directory));
+    if (pin === undefined) {
+      warn(`snapshot ${id} belongs to somebody else, or is open to others: not used as parent`);
+      continue;
     }
-    warn(`snapshot ${record.id} is damaged (its manifest): not used as parent`);
+    const held = recordOf(pin.through);
+    if (
+      held?.id === id &&
+      held.source_identity === identity &&
+      hashOf(joinPath(pin.through, manifestName)) === held.manifest_sha256
+    ) {
+      return {
+        directory: pin.through,
+        record: held,
+        [Symbol.dispose]: () => pin[Symbol.dispose](),
+      };
+    }
+    pin[Symbol.dispose]();
+    warn(`snapshot ${id} is damaged (its manifest): not used as parent`);
   }
   return undefined;
+}
+
+function recordOf(directory: string): SnapshotRecord | undefined {
+  try {
+    return readRecord(directory);
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError)) throw thrown;
+    return undefined; // swapped or damaged since it was listed
+  }
 }
 
 function hashOf(path: string): string | undefined {

@@ -5,7 +5,6 @@ import { CitadelError, joinPath, type AbsolutePath } from "../../core/index.ts";
 import {
   listDirectory,
   lstat,
-  readBytes,
   readText,
   syncDirectory,
   type System,
@@ -18,7 +17,14 @@ import {
   renamePath,
 } from "../../system/raw-file.ts";
 import { ScratchIndex } from "../../system/scratch-index.ts";
-import { readBlocks } from "../../system/stored-files.ts";
+import {
+  isPinnedAt,
+  pinBelow,
+  pinDirectory,
+  pinOwn,
+  type PinnedDirectory,
+} from "../../system/pinned-directory.ts";
+import { readBlocks, readSmallStored } from "../../system/stored-files.ts";
 import {
   type BytePath,
   type ManifestEntry,
@@ -28,7 +34,10 @@ import {
   parsePartialName,
   parseSnapshotId,
   parseSnapshotJson,
+  areaDirectories,
   partialSuffix,
+  type SnapshotArea,
+  maxSnapshotJsonBytes,
   snapshotJsonName,
 } from "../format/index.ts";
 
@@ -37,6 +46,7 @@ export const workName = ".work";
 const journalName = `${workName}/journal`;
 const ownerName = `${workName}/owner`;
 const scratchName = `${workName}/scratch`;
+const maxOwnerBytes = 4096;
 
 /** What a partial must have in common with a run that wants to go on with it. */
 export interface PartialKind {
@@ -66,9 +76,9 @@ function processStart(pid: number): string | undefined {
 
 /** Whether a living process builds in this directory. */
 export function isPartialHeld(directory: string): boolean {
-  const text = readText(joinPath(directory, ownerName));
-  if (text === undefined) return false;
   try {
+    const text = readSmallStored(joinPath(directory, ownerName), maxOwnerBytes)?.toString("utf8");
+    if (text === undefined) return false;
     const { pid, start, boot } = JSON.parse(text) as Owner;
     return boot === bootId() && processStart(pid) === start;
   } catch {
@@ -86,18 +96,36 @@ function claim(directory: AbsolutePath, pid: number): void {
 }
 
 /**
- * Finds the newest partial that a killed run left and this one can go on with.
- * @param parent the directory of the area
+ * The directory of an area, held open: its owner may be somebody else, who could swap it for a link at any moment.
+ * @param make whether what is missing below the repository is made
  */
-export function findResumable(parent: AbsolutePath, kind: PartialKind): AbsolutePath | undefined {
-  const names = (listDirectory(parent) ?? []).filter(
+export function openArea(
+  repository: AbsolutePath,
+  area: SnapshotArea,
+  make: boolean,
+): PinnedDirectory | undefined {
+  if (!make && lstat(repository) === undefined) return undefined;
+  using root = pinDirectory(repository);
+  return pinBelow(root, areaDirectories[area].split("/"), make);
+}
+
+/**
+ * Finds the newest partial that a killed run left and this one can go on with. Only one of ours alone: in a directory
+ * that somebody else prepared, `data` may be a link to anywhere.
+ */
+function findResumable(
+  area: PinnedDirectory,
+  kind: PartialKind,
+): { readonly name: string; readonly pin: PinnedDirectory } | undefined {
+  const names = (listDirectory(area.through) ?? []).filter(
     (name) => parsePartialName(name) !== undefined,
   );
   for (const name of names.reverse()) {
-    const directory = joinPath(parent, name);
-    if (lstat(directory)?.type !== "directory" || isPartialHeld(directory)) continue;
-    const header = readHeader(directory);
-    if (header !== undefined && isSameKind(header, kind)) return directory;
+    const pin = pinOwn(area.through, name);
+    if (pin === undefined) continue;
+    const header = isPartialHeld(pin.through) ? undefined : readHeader(pin.through);
+    if (header !== undefined && isSameKind(header, kind)) return { name, pin };
+    pin[Symbol.dispose]();
   }
   return undefined;
 }
@@ -106,36 +134,40 @@ export function findResumable(parent: AbsolutePath, kind: PartialKind): Absolute
  * Gives partials of this source that lack nothing but their final name that name: their run died between the two.
  * Everything in them was flushed before snapshot.json was written.
  */
-export function finishCommitted(parent: AbsolutePath, sourceIdentity: string): void {
-  for (const name of listDirectory(parent) ?? []) {
+export function finishCommitted(area: PinnedDirectory, sourceIdentity: string): void {
+  for (const name of listDirectory(area.through) ?? []) {
     const id = parsePartialName(name);
-    const directory = joinPath(parent, name);
-    if (id === undefined || isPartialHeld(directory)) continue;
-    const bytes = readBytes(joinPath(directory, snapshotJsonName));
-    if (bytes === undefined || lstat(joinPath(directory, workName)) !== undefined) continue;
+    if (id === undefined) continue;
+    using pin = pinOwn(area.through, name);
+    if (pin === undefined || isPartialHeld(pin.through)) continue;
+    if (lstat(joinPath(pin.through, workName)) !== undefined) continue;
     try {
-      const record = parseSnapshotJson(bytes);
-      if (record.id !== id.id || record.source_identity !== sourceIdentity) continue;
+      const path = joinPath(pin.through, snapshotJsonName);
+      const bytes = readSmallStored(path, maxSnapshotJsonBytes);
+      const record = bytes && parseSnapshotJson(bytes);
+      if (record?.id !== id.id || record.source_identity !== sourceIdentity) continue;
     } catch {
       continue; // not finished after all
     }
-    renamePath(latin1(directory), latin1(joinPath(parent, id.id)));
-    syncDirectory(parent);
+    renamePath(latin1(`${area.through}/${name}`), latin1(`${area.through}/${id.id}`));
+    syncDirectory(area.through);
   }
 }
 
 /** Removes what runs that died at their very end left beside their finished snapshots. */
-export function removeOrphans(parent: AbsolutePath): void {
-  for (const name of listDirectory(parent) ?? []) {
+export function removeOrphans(area: PinnedDirectory): void {
+  for (const name of listDirectory(area.through) ?? []) {
     const id = parseSnapshotId(name.slice(1, -workName.length));
     if (id === undefined || !name.startsWith(".") || !name.endsWith(workName)) continue;
-    if (lstat(joinPath(parent, id.id)) !== undefined) removeTree(latin1(joinPath(parent, name)));
+    const path = joinPath(area.through, name);
+    const isWork = lstat(joinPath(path, snapshotJsonName)) === undefined; // not a snapshot under this name
+    if (isWork && lstat(joinPath(area.through, id.id)) !== undefined) removeTree(latin1(path));
   }
 }
 
 /** Where the files of the work go when the snapshot is finished. */
-export function orphanPath(parent: AbsolutePath, id: string): AbsolutePath {
-  return joinPath(parent, `.${id}${workName}`);
+export function orphanPath(area: PinnedDirectory, id: string): AbsolutePath {
+  return joinPath(area.through, `.${id}${workName}`);
 }
 
 function isSameKind(left: PartialKind, right: PartialKind): boolean {
@@ -157,17 +189,63 @@ function readHeader(directory: string): PartialKind | undefined {
 
 /** A snapshot under construction. */
 export interface Partial extends Disposable {
+  /** The way to it through its descriptor: what is named by it cannot be swapped. */
   readonly directory: AbsolutePath;
+  readonly pin: PinnedDirectory;
   readonly isResumed: boolean;
   readonly scratch: ScratchIndex;
   /** Notes a file that was copied. @param isFlushed it survives a power cut as it is */
   record(entry: ManifestEntry, isFlushed: boolean): void;
   /** Closes journal and scratch; still held until disposed of. */
   closeWork(): void;
+  /** Lets go of the directory itself. Only after success: a worker that was cut off may still write through it. */
+  unpin(): void;
   /** Writes what was noted, so that a kill does not lose it. */
   flushJournal(): void;
   /** What a killed run copied for this path, if it can be trusted. */
   findCopied(path: BytePath): ManifestEntry | undefined;
+}
+
+/** Takes a killed run's partial over under the new id, or makes a new one. @throws kind `conflict` */
+function makePartial(
+  area: PinnedDirectory,
+  id: string,
+  kind: PartialKind,
+  pid: number,
+): { readonly pin: PinnedDirectory; readonly isResumed: boolean } {
+  const name = id + partialSuffix;
+  const found = findResumable(area, kind);
+  if (found !== undefined) {
+    claim(found.pin.through, pid);
+    renamePath(latin1(`${area.through}/${found.name}`), latin1(`${area.through}/${name}`));
+    return { pin: found.pin, isResumed: true };
+  }
+  const isMade = makeDirectory(latin1(`${area.through}/${name}`), 0o700);
+  const pin = isMade ? pinOwn(area.through, name) : undefined;
+  if (pin === undefined || (listDirectory(pin.through) ?? []).length > 0) {
+    throw new CitadelError({
+      kind: "conflict",
+      code: "ALREADY_EXISTS",
+      message: `${area.path}/${name} exists`,
+      path: `${area.path}/${name}`,
+      hint: "run the command again",
+      retry: "later",
+    });
+  }
+  claim(pin.through, pid);
+  return { pin, isResumed: false };
+}
+
+/** @throws kind `conflict`, code SNAPSHOT_REPLACED, where another directory has the name of the one that was built */
+export function assertInPlace(partial: Partial, path: string, shown: string): void {
+  if (isPinnedAt(partial.pin, path)) return;
+  throw new CitadelError({
+    kind: "conflict",
+    code: "SNAPSHOT_REPLACED",
+    message: `somebody moved the snapshot away while it was built: ${shown} is not what this run wrote`,
+    path: shown,
+    hint: "see who may write to the backup root (ls -ld), remove what lies there and run the backup again",
+  });
 }
 
 /**
@@ -175,34 +253,19 @@ export interface Partial extends Disposable {
  * @throws kinds of fromErrno; kind `conflict` if the id is taken
  */
 export function openPartial(
-  parent: AbsolutePath,
+  area: PinnedDirectory,
   id: string,
   kind: PartialKind,
   system: Pick<System, "environment">,
 ): Partial {
-  const directory = joinPath(parent, id + partialSuffix);
-  const found = findResumable(parent, kind);
-  if (found !== undefined) {
-    claim(found, system.environment.pid);
-    renamePath(latin1(found), latin1(directory));
-  } else {
-    if (!makeDirectory(latin1(directory), 0o700)) {
-      throw new CitadelError({
-        kind: "conflict",
-        code: "ALREADY_EXISTS",
-        message: `${directory} exists`,
-        path: directory,
-        hint: "run the command again",
-        retry: "later",
-      });
-    }
-    claim(directory, system.environment.pid);
-  }
+  const { pin, isResumed } = makePartial(area, id, kind, system.environment.pid);
+  const directory = pin.through;
   makeDirectory(latin1(joinPath(directory, "data")), 0o700);
   const scratch = new ScratchIndex(joinPath(directory, scratchName));
-  if (found !== undefined) loadJournal(directory, scratch);
+  if (isResumed) loadJournal(directory, scratch);
   const journal = openJournal(directory, kind);
   let isClosed = false;
+  let isPinned = true;
   const closeWork = () => {
     if (isClosed) return;
     isClosed = true;
@@ -211,7 +274,8 @@ export function openPartial(
   };
   return {
     directory,
-    isResumed: found !== undefined,
+    pin,
+    isResumed,
     scratch,
     record(entry, isFlushed) {
       journal.write((isFlushed ? "F" : "U") + toLatin1(formatManifestLine(entry)));
@@ -220,14 +284,18 @@ export function openPartial(
       if (!isClosed) journal.flush();
     },
     findCopied(path) {
-      if (found === undefined) return undefined;
+      if (!isResumed) return undefined;
       const line = scratch.findLine(path);
       return line === undefined ? undefined : parseManifestLine(line.text, 0);
     },
     closeWork,
+    unpin() {
+      isPinned = false;
+      pin[Symbol.dispose]();
+    },
     [Symbol.dispose]() {
       closeWork();
-      removeFile(latin1(joinPath(directory, ownerName))); // a retry of this process may go on with it
+      if (isPinned) removeFile(latin1(joinPath(directory, ownerName))); // a retry of this process may go on with it
     },
   };
 }
