@@ -2,13 +2,7 @@
 // which the next run goes on after a kill.
 
 import { CitadelError, joinPath, type AbsolutePath } from "../../core/index.ts";
-import {
-  listDirectory,
-  lstat,
-  readText,
-  syncDirectory,
-  type System,
-} from "../../system/index.ts";
+import { listDirectory, lstat, readText, syncDirectory, type System } from "../../system/index.ts";
 import {
   SequentialWriter,
   makeDirectory,
