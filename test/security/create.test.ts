@@ -127,7 +127,7 @@ test("while its area, its partial and its tags are swapped for links in a loop, 
   const reader = swapper.stdout.getReader();
   await reader.read(); // it is at work
   let made = 0;
-  for (let round = 0; round < 6; round += 1) {
+  for (let round = 0; round < 4; round += 1) {
     try {
       const { directory } = await world.create({ type: "full", tags: ["daily"] });
       made += 1;
@@ -162,7 +162,11 @@ test.skipIf(!isRoot)(
         } catch {
           // it was swapped between mkdir and open: refused
         }
-        fs.rmSync(place, { recursive: true, force: true });
+        try {
+          fs.rmSync(place, { recursive: true, force: true });
+        } catch {
+          // swapped between two of its looks: the next round removes it
+        }
         expect(fs.statSync(secret).mode & 0o777).toBe(0o600);
       }
     } finally {
