@@ -2,7 +2,7 @@
 
 import { applyRetention, reservePath, type CleanupReport } from "../backup/cleanup.ts";
 import { isPartialHeld } from "../backup/create/partial.ts";
-import { listSnapshots } from "../backup/repository.ts";
+import { listSnapshots, ownSnapshots } from "../backup/repository.ts";
 import { planRetention, type RetentionPlan, type RetentionRules } from "../backup/retention.ts";
 import { CitadelError, canonicalJson } from "../core/index.ts";
 import { mayAccess } from "../system/index.ts";
@@ -15,7 +15,7 @@ import { backupPlaces, lookIntoCatalog, recordJob } from "./backup-repository.ts
 /** What would go and stay now. */
 export function planCleanup(app: App, rules: RetentionRules): RetentionPlan {
   const places = backupPlaces(app);
-  const snapshots = listSnapshots(places.backupRoot);
+  const snapshots = ownSnapshots(listSnapshots(places.backupRoot));
   const { catalog } = lookIntoCatalog(places);
   using opened = catalog;
   const verified = [...(opened?.verifiedSnapshots() ?? [])];

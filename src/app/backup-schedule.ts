@@ -24,6 +24,7 @@ import {
 } from "../system/index.ts";
 import { acquireLock, tryLock } from "../system/lock.ts";
 import { removeFile } from "../system/raw-file.ts";
+import { assertTrustedProgram } from "../system/trusted-directory.ts";
 import type { App } from "./app.ts";
 import { planCleanup, runCleanup } from "./backup-cleanup.ts";
 import { createConfigsBackup } from "./backup-configs.ts";
@@ -212,10 +213,15 @@ export interface InstallPlan {
 
 const binaryPath = "/usr/local/bin/citadel-agent";
 
-/** The command that timers start: the installed binary, or this very program. */
+/**
+ * The command that timers start as root: the installed binary, or this very program.
+ * @throws kind `permission`, code PROGRAM_NOT_TRUSTED, where somebody else could change it
+ */
 function programPath(app: App): string {
-  if (app.system.hostPaths.relocated || lstat(binaryPath) !== undefined) return binaryPath;
-  return selfCommand().join(" ");
+  if (app.system.hostPaths.relocated) return binaryPath;
+  const command = lstat(binaryPath) === undefined ? selfCommand() : [binaryPath];
+  if (app.system.environment.isRoot) for (const path of command) assertTrustedProgram(path);
+  return command.join(" ");
 }
 
 /** What installing (or removing) the schedule would write. */
@@ -232,7 +238,7 @@ Description=Backups of citadel-agent that are due
 
 [Service]
 Type=oneshot
-ExecStart=${programPath(app)} backup run-due
+ExecStart=${isRemoval ? "" : programPath(app)} backup run-due
 IOSchedulingClass=best-effort
 IOSchedulingPriority=7
 Nice=10

@@ -2,9 +2,10 @@
 // same content, proved by the hash of the manifest before anything is written, and the whole file proved after.
 // A healed file is a new one beside the damaged one, renamed over it: what other snapshots share is left as it is.
 
-import { CitadelError, messageOf } from "../core/index.ts";
+import { CitadelError, messageOf, nameOf, parentOf } from "../core/index.ts";
 import { temporaryName } from "../system/index.ts";
 import { statExact } from "../system/native.ts";
+import { pinOwn } from "../system/pinned-directory.ts";
 import {
   createForWriting,
   closeFile,
@@ -76,12 +77,15 @@ export async function repairSnapshot(
   const wrong = new Map(found.failures.map((failure) => [failure.path, failure]));
   const isUnjudged = ["manifest.jsonl", "snapshot.json"].some((name) => wrong.has(fromText(name)));
   if (record === undefined || isUnjudged) throw cannotJudge(snapshot);
+  // Written into as root: only what nobody else could have prepared, and held open while we are at it.
+  using pin = pinOwn(parentOf(snapshot.directory), nameOf(snapshot.directory));
+  if (pin === undefined) throw notOurs(snapshot);
   const healed: RepairFinding[] = [];
   const lost: RepairFinding[] = [];
   let bytesWritten = 0;
-  const base = fromText(snapshot.directory);
+  const base = fromText(pin.through);
   const damaged: ManifestEntry[] = [];
-  for (const entry of readManifest(snapshot.directory)) {
+  for (const entry of readManifest(pin.through)) {
     if (wrong.has(storedPath(entry))) damaged.push(entry);
   }
   const donors = findDonors(damaged, fromText(record.source), options.others);
@@ -106,6 +110,16 @@ export async function repairSnapshot(
   for (const [path, { reason }] of wrong)
     lost.push({ path, reason: `${reason}: for a person to judge` });
   return { snapshot: snapshot.id, healed, lost, bytesWritten };
+}
+
+function notOurs(snapshot: FoundSnapshot): CitadelError {
+  return new CitadelError({
+    kind: "permission",
+    code: "SNAPSHOT_NOT_OURS",
+    message: `cannot repair ${snapshot.id}: its directory belongs to another user, or is open to others`,
+    path: snapshot.directory,
+    hint: "run the command as the user who made it; `ls -ld` shows owner and mode (0700)",
+  });
 }
 
 function cannotJudge(snapshot: FoundSnapshot): CitadelError {

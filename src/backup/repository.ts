@@ -34,6 +34,17 @@ export interface FoundSnapshot {
   readonly record: SnapshotRecord | undefined;
   /** Why it is `damaged`. */
   readonly why: string | undefined;
+  /** Its directory belongs to us, and others cannot write to it: nobody else has made it. */
+  readonly isOwn: boolean;
+}
+
+/**
+ * What counts as ours where a choice is made for somebody (`latest`, retention): who owns the directory above may put
+ * forged ones beside root's. Where none is our own (a repository that maps root to nobody) all are.
+ */
+export function ownSnapshots(snapshots: readonly FoundSnapshot[]): readonly FoundSnapshot[] {
+  const own = snapshots.filter(({ isOwn }) => isOwn);
+  return own.length === 0 ? snapshots : own;
 }
 
 const areas = Object.keys(areaDirectories) as SnapshotArea[];
@@ -58,8 +69,10 @@ export function readSnapshot(
 ): FoundSnapshot | undefined {
   const name = nameOf(directory);
   const id = parseSnapshotId(name) ?? parsePartialName(name);
-  if (id === undefined || lstat(directory)?.type !== "directory") return undefined;
-  const base = { id: id.id, area, directory, startedMs: id.startedMs, slug: id.slug };
+  const stat = id === undefined ? undefined : lstat(directory);
+  if (id === undefined || stat?.type !== "directory") return undefined;
+  const isOwn = stat.uid === process.geteuid?.() && (stat.mode & 0o022) === 0;
+  const base = { id: id.id, area, directory, startedMs: id.startedMs, slug: id.slug, isOwn };
   if (name.endsWith(partialSuffix)) {
     return { ...base, state: "partial", record: undefined, why: undefined };
   }
@@ -125,7 +138,7 @@ function newest(
   name: string,
   root: string,
 ): FoundSnapshot {
-  const found = snapshots.findLast(
+  const found = ownSnapshots(snapshots).findLast(
     ({ state, record }) => state === "complete" && sources.includes(record?.source ?? ""),
   );
   if (found === undefined) throw unknownSnapshot(name, root);
@@ -138,7 +151,7 @@ function newestOfSlug(
   slug: string,
   root: string,
 ): FoundSnapshot {
-  const complete = snapshots.filter(({ state }) => state === "complete");
+  const complete = ownSnapshots(snapshots).filter(({ state }) => state === "complete");
   const wanted = slugOf(slug);
   const exact = complete.findLast((snapshot) => snapshot.slug === wanted);
   if (exact !== undefined) return exact;
@@ -155,7 +168,7 @@ function newestOfSlug(
  * @throws kind `not-found`, code `SNAPSHOT_UNKNOWN`
  */
 export function snapshotAt(root: string, atMs: number, sources: readonly string[]): FoundSnapshot {
-  const found = listSnapshots(root).findLast(
+  const found = ownSnapshots(listSnapshots(root)).findLast(
     ({ state, record, startedMs }) =>
       state === "complete" && sources.includes(record?.source ?? "") && startedMs <= atMs,
   );

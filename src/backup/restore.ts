@@ -18,6 +18,7 @@ import {
 } from "../system/raw-file.ts";
 import {
   freeBytesAt,
+  isFreshStage,
   isSameInode,
   makeStage,
   placeStage,
@@ -125,6 +126,7 @@ export async function restoreSnapshot(
   const stage = makeStage(target);
   try {
     using directories = new DirectoryCache(stage);
+    if (!isFreshStage(directories.rootFd)) throw replaced(target);
     const writer = new TreeWriter(snapshot, options, context, directories, isWanted, need.bytes);
     await writer.run();
     syncFileSystem(directories.rootFd);

@@ -29,6 +29,14 @@ export const explanations: Explanations = {
       "docs/formats/snapshot.md says how to save single files by hand",
     ],
   },
+  SNAPSHOT_NOT_OURS: {
+    meaning:
+      "The directory of the snapshot is not this user's alone, so what is in it may have been prepared by somebody else.",
+    causes: ["another user made the snapshot", "its owner or mode was changed (0700 is right)"],
+    remedy: [
+      "run the command as the user who made it; if you trust its content: `chown root` and `chmod 700` on the directory",
+    ],
+  },
   LOG_CHANGED: {
     meaning: "A log that was to be archived became something else meanwhile; it was left alone.",
     causes: ["a program that rotates the same logs", "somebody replaced it with a link"],

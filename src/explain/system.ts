@@ -13,6 +13,17 @@ export const explanations: Explanations = {
     causes: ["`kill`, a service manager, a shutdown"],
     remedy: ["`citadel-agent status` shows a pending transaction; run the same command again"],
   },
+  PROGRAM_NOT_TRUSTED: {
+    meaning:
+      "The program that root would start on a schedule could be replaced by somebody who is not root.",
+    causes: [
+      "the binary was copied into a user's home, or a directory that a group may write",
+      "its path holds characters that a crontab or a unit would read otherwise",
+    ],
+    remedy: [
+      "`citadel-agent service install` copies it to /usr/local/bin/citadel-agent; then run the command again",
+    ],
+  },
   NOT_A_PLAIN_FILE: {
     meaning: "A small file that the agent reads is a link, a FIFO, a device, or far too large.",
     causes: ["somebody put something else in its place", "a damaged file system"],

@@ -153,7 +153,9 @@ function openImmutable(path: string): Database {
 }
 
 function openCopy(path: string): Database {
-  const directory = fs.mkdtempSync(`${tmpdir()}/citadel-agent-read-`); // 0700
+  // root's copy goes where nobody else can rename it: TMPDIR is whatever the caller's environment says
+  const place = process.geteuid?.() === 0 ? "/tmp" : tmpdir();
+  const directory = fs.mkdtempSync(`${place}/citadel-agent-read-`); // 0700
   try {
     fs.copyFileSync(path, `${directory}/copy.db`);
     fs.copyFileSync(`${path}-wal`, `${directory}/copy.db-wal`);

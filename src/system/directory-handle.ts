@@ -243,6 +243,7 @@ export class DirectoryHandle {
       try {
         const stat = fs.fstatSync(fd);
         this.#assertChangeable(stat, name);
+        if (stat.isDirectory()) this.#assertNoSnapshot(fd, stat, name);
         changeThrough(`/proc/self/fd/${fd}`, stat, change);
         syncThrough(`/proc/self/fd/${fd}`);
       } finally {
@@ -252,6 +253,24 @@ export class DirectoryHandle {
       throw this.#error(change.mode === undefined ? "chown" : "chmod", name, thrown);
     }
     this.dirty = true;
+  }
+
+  /**
+   * Who owns `models` may rename root's `models/<id>` to `models/daily`: giving it the owner and mode of that would
+   * open a snapshot to him.
+   */
+  #assertNoSnapshot(fd: number, stat: fs.Stats, name: EntryName): void {
+    if (stat.uid !== 0 || process.geteuid?.() !== 0) return;
+    const holds = (entry: string) =>
+      fs.lstatSync(`/proc/self/fd/${fd}/${entry}`, { throwIfNoEntry: false })?.uid === 0;
+    if (!holds("snapshot.json") && !holds(".work")) return;
+    throw new CitadelError({
+      kind: "conflict",
+      code: "HOST_CHANGED",
+      message: `${this.pathOf(name)} is a snapshot of root's; its owner and mode are left alone`,
+      path: this.pathOf(name),
+      hint: "somebody renamed a snapshot: rename it back to the id in its snapshot.json",
+    });
   }
 
   #assertChangeable(stat: fs.Stats, name: EntryName): void {

@@ -15,12 +15,15 @@ export function keepReserve(path: string, sizeBytes: number): boolean {
     return false;
   }
   const found = fs.lstatSync(path, { throwIfNoEntry: false });
-  if (found?.isFile() === true && found.size === sizeBytes) return true;
+  const isOurs = found?.isFile() === true && found.uid === process.geteuid?.() && found.nlink === 1;
+  if (isOurs && found.size === sizeBytes) return true;
   const parent = fs.statfsSync(path.slice(0, path.lastIndexOf("/")) || "/");
   if (parent.bavail * parent.bsize < sizeBytes * 3) return false;
-  const flags = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW;
+  // The backup root may be somebody else's: what lies there is taken away, never opened (a FIFO would not return).
+  if (found !== undefined) releaseReserve(path);
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
   try {
-    const fd = fs.openSync(path, flags | fs.constants.O_TRUNC, 0o600);
+    const fd = fs.openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
     try {
       // random bytes: a file system that compresses would hold back nothing for zeros
       const block = crypto.getRandomValues(new Uint8Array(64 * 1024));
@@ -35,7 +38,7 @@ export function keepReserve(path: string, sizeBytes: number): boolean {
     }
     return true;
   } catch (thrown) {
-    if (!isErrno(thrown, "ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "ELOOP")) throw thrown;
+    if (!isErrno(thrown, "ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EEXIST")) throw thrown;
     releaseReserve(path);
     return false;
   }
@@ -48,7 +51,7 @@ export function releaseReserve(path: string): number {
     fs.unlinkSync(path);
     return size;
   } catch (thrown) {
-    if (!isErrno(thrown, "ENOENT", "EROFS", "EACCES", "EPERM")) throw thrown;
+    if (!isErrno(thrown, "ENOENT", "EROFS", "EACCES", "EPERM", "EISDIR")) throw thrown;
     return 0;
   }
 }

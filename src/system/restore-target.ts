@@ -32,6 +32,16 @@ export function makeStage(target: string): string {
   return path;
 }
 
+/**
+ * Whether an opened stage is the one that we made: ours, closed to others, empty. Who owns the directory above could
+ * have put one of his own there before it was opened.
+ */
+export function isFreshStage(fd: number): boolean {
+  const stat = fs.fstatSync(fd);
+  const isOurs = stat.uid === process.geteuid?.() && (stat.mode & 0o077) === 0;
+  return isOurs && fs.readdirSync(`/proc/self/fd/${fd}`).length === 0;
+}
+
 /** Removes the staging directories of restores to `target` whose process is gone. @returns what was removed */
 export function removeStaleStages(target: string): string[] {
   const parent = parentOf(target);

@@ -43,6 +43,36 @@ export function assertPrivateFile(path: string): void {
   if (!stat.isFile() || !ours || stat.nlink > 1) throw notTrusted(path, stat);
 }
 
+/**
+ * A program that root starts by itself from now on: it, and every directory above it, can be changed by root alone;
+ * and its path is plain enough for a crontab and a unit.
+ * @throws kind `permission`, code `PROGRAM_NOT_TRUSTED`
+ */
+export function assertTrustedProgram(path: string): void {
+  const install =
+    "install it first: `citadel-agent service install` puts it at /usr/local/bin/citadel-agent";
+  const refuse = (why: string, cause?: unknown) =>
+    new CitadelError({
+      kind: "permission",
+      code: "PROGRAM_NOT_TRUSTED",
+      message: `root will not start ${path} on a schedule: ${why}`,
+      path,
+      hint: install,
+      cause,
+    });
+  if (!/^\/[\w./+@-]+$/.test(path)) throw refuse("its path needs quoting");
+  try {
+    const real = fs.realpathSync(path);
+    assertPrivateDirectory(parentOf(path));
+    assertPrivateDirectory(parentOf(real));
+    const stat = fs.lstatSync(real);
+    const isOurs = stat.isFile() && stat.uid === 0 && (stat.mode & othersMayWrite) === 0;
+    if (!isOurs) throw notTrusted(real, stat);
+  } catch (thrown) {
+    throw refuse(thrown instanceof Error ? thrown.message : String(thrown), thrown);
+  }
+}
+
 function notTrusted(path: string, stat: fs.Stats): CitadelError {
   return new CitadelError({
     kind: "permission",

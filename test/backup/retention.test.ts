@@ -52,6 +52,7 @@ function fake({
     state,
     record: state === "complete" ? record : undefined,
     why: undefined,
+    isOwn: true,
   };
 }
 

@@ -13,7 +13,7 @@ import {
   slugOf,
   type SnapshotRecord,
 } from "../format/index.ts";
-import { type FoundSnapshot, listSnapshots } from "../repository.ts";
+import { type FoundSnapshot, listSnapshots, ownSnapshots } from "../repository.ts";
 import { SnapshotBuilder } from "./builder.ts";
 import { OwnerNames } from "./entry.ts";
 import {
@@ -194,7 +194,7 @@ function previousOf(
   system: System,
 ): SnapshotRecord | undefined {
   const { hostname } = system.environment;
-  return snapshots.findLast(
+  return ownSnapshots(snapshots).findLast(
     ({ record }) =>
       record?.source === nameOfSource(options) &&
       record.host === hostname &&
