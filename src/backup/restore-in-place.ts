@@ -26,7 +26,7 @@ import {
   assertSoundMetadata,
   attributesOf,
   nothingMatches,
-  resolveTarget,
+  openTarget,
   type RestoreContext,
   type RestoreFailure,
   type RestoreOptions,
@@ -65,12 +65,13 @@ export async function restoreInPlace(
 ): Promise<RestoreReport> {
   const started = context.clock.monotonicMs();
   assertSoundMetadata(snapshot);
-  const target = resolveTarget(options.to);
-  using directories = new DirectoryCache(target);
+  using where = openTarget(options.to);
+  const { place, target } = where;
+  using directories = new DirectoryCache(place);
   const mender = new TreeMender(snapshot, options, context, directories);
   const plan = mender.plan();
   if (plan.replace > 0 && !options.force) throw wouldReplace(target, plan);
-  assertSpace(plan.neededBytes, freeBytesAt(target), target);
+  assertSpace(plan.neededBytes, freeBytesAt(place), target);
   await mender.apply();
   syncFileSystem(directories.rootFd);
   mender.forgetFormer();
@@ -84,7 +85,8 @@ export function planInPlace(
   context: RestoreContext,
 ): InPlacePlan {
   assertSoundMetadata(snapshot);
-  using directories = new DirectoryCache(resolveTarget(options.to));
+  using where = openTarget(options.to);
+  using directories = new DirectoryCache(where.place);
   return new TreeMender(snapshot, options, context, directories).plan();
 }
 

@@ -2,11 +2,12 @@
 // flushed, renamed into place. The snapshot is taken for hostile: see DirectoryCache. Into an existing tree:
 // restore-in-place.ts.
 
-import { CitadelError, messageOf } from "../core/index.ts";
-import { realpath, type Clock } from "../system/index.ts";
+import { CitadelError, messageOf, type AbsolutePath } from "../core/index.ts";
+import type { Clock } from "../system/index.ts";
 import { DirectoryCache } from "../system/directory-cache.ts";
 import { makeNode } from "../system/native-files.ts";
 import { setMtime, syncFileSystem } from "../system/native.ts";
+import { pinTyped, type PinnedDirectory } from "../system/pinned-directory.ts";
 import {
   hardLink,
   makeDirectory,
@@ -115,15 +116,16 @@ export async function restoreSnapshot(
 ): Promise<RestoreReport> {
   const started = context.clock.monotonicMs();
   assertSoundMetadata(snapshot);
-  const target = resolveTarget(options.to);
-  const state = targetState(target);
+  using where = openTarget(options.to);
+  const { place, target, parent } = where;
+  const state = targetState(place);
   if (state === "filled" || state === "other") throw notEmpty(target);
   const isWanted = filterPaths(options.globs);
   const need = countNeed(readManifest(snapshot.directory), isWanted);
   if (need.entries === 0 && options.globs.length > 0) throw nothingMatches(options.globs);
-  removeStaleStages(target);
-  assertSpace(need.bytes, freeBytesAt(parentOf(target)), parentOf(target));
-  const stage = makeStage(target);
+  removeStaleStages(place);
+  assertSpace(need.bytes, freeBytesAt(parent.through), parent.path);
+  const stage = makeStage(place);
   try {
     using directories = new DirectoryCache(stage);
     if (!isFreshStage(directories.rootFd)) throw replaced(target);
@@ -131,8 +133,8 @@ export async function restoreSnapshot(
     await writer.run();
     syncFileSystem(directories.rootFd);
     context.signal?.throwIfAborted();
-    placeStage(stage, target);
-    if (!isSameInode(target, directories.rootFd)) throw replaced(target);
+    placeStage(stage, place);
+    if (!isSameInode(place, directories.rootFd)) throw replaced(target);
     return writer.report(target, context.clock.monotonicMs() - started);
   } catch (thrown) {
     removeTree(Buffer.from(stage).toString("latin1"));
@@ -140,10 +142,29 @@ export async function restoreSnapshot(
   }
 }
 
-/** The parent resolved, so that the target's own name is the only part that may still be anything. */
-export function resolveTarget(to: string): string {
-  const parent = realpath(parentOf(to));
-  if (parent !== undefined) return parent === "/" ? `/${nameOf(to)}` : `${parent}/${nameOf(to)}`;
+export interface Target extends Disposable {
+  /** The directory above it. */
+  readonly parent: PinnedDirectory;
+  /** The way to it through the directory above, which may be somebody else's: that cannot be swapped for a link. */
+  readonly place: string;
+  /** As people see it. */
+  readonly target: string;
+}
+
+/** Opens the directory above, so that the target's own name is the only part that may still be anything. */
+export function openTarget(to: string): Target {
+  try {
+    const parent = pinTyped(parentOf(to) as AbsolutePath);
+    const name = nameOf(to);
+    return {
+      parent,
+      place: `${parent.through}/${name}`,
+      target: parent.path === "/" ? `/${name}` : `${parent.path}/${name}`,
+      [Symbol.dispose]: () => parent[Symbol.dispose](),
+    };
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError) || thrown.code !== "NOT_FOUND") throw thrown;
+  }
   throw new CitadelError({
     kind: "not-found",
     code: "RESTORE_PARENT_MISSING",

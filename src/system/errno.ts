@@ -1,5 +1,6 @@
 // Turns the errors of system calls into CitadelErrors, here at the edge, so that nobody above reads message texts.
 
+import { readlinkSync } from "node:fs";
 import { CitadelError, type ErrorKind, type Retry } from "../core/index.ts";
 
 interface SystemError extends Error {
@@ -127,9 +128,11 @@ const meanings: Record<string, Meaning> = {
 /**
  * Wraps the error of a system call with the call and the path it was about. A CitadelError passes through.
  * @param operation the system call or step, as it should appear in the message: `rename`
+ * @param named the path; one through a descriptor is told as what it leads to
  */
-export function fromErrno(thrown: unknown, operation: string, path: string): CitadelError {
+export function fromErrno(thrown: unknown, operation: string, named: string): CitadelError {
   if (thrown instanceof CitadelError) return thrown;
+  const path = shownPath(named);
   const errno = isErrno(thrown) ? thrown.code : undefined;
   const meaning = errno === undefined ? undefined : meanings[errno];
   const text = meaning?.text ?? (thrown instanceof Error ? thrown.message : String(thrown));
@@ -144,6 +147,17 @@ export function fromErrno(thrown: unknown, operation: string, path: string): Cit
     retry: meaning?.retry,
     cause: thrown,
   });
+}
+
+/** `/proc/self/fd/N/name` as people see it. */
+function shownPath(path: string): string {
+  const through = /^\/proc\/self\/fd\/\d+(?=\/|$)/.exec(path)?.[0];
+  if (through === undefined) return path;
+  try {
+    return readlinkSync(through) + path.slice(through.length);
+  } catch {
+    return path; // closed meanwhile
+  }
 }
 
 /** Runs `call`; a system error leaves it as a CitadelError that names `operation` and `path`. */

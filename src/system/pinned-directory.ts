@@ -3,7 +3,7 @@
 // `through` back to a path: see scratch-index.ts.
 
 import * as fs from "node:fs";
-import { CitadelError, type AbsolutePath } from "../core/index.ts";
+import { CitadelError, normalizePath, parentOf, type AbsolutePath } from "../core/index.ts";
 import { DirectoryTree } from "./directory-tree.ts";
 import { fromErrno, isErrno, withErrno } from "./errno.ts";
 
@@ -37,6 +37,32 @@ function pinned(path: string, fd: number): PinnedDirectory {
 export function pinDirectory(path: AbsolutePath): PinnedDirectory {
   using tree = new DirectoryTree("/" as AbsolutePath);
   return pinned(path, reopen(tree.open(path).fd, path));
+}
+
+const maxLinks = 40; // path_resolution(7)
+
+/**
+ * As pinDirectory, for a path that a person typed: links in it are followed, but root follows only links of root's,
+ * as anybody else could turn his to another place at any moment.
+ * @throws SYMLINK_IN_PATH for somebody else's link, or more than 40
+ */
+export function pinTyped(typed: AbsolutePath): PinnedDirectory {
+  let path = typed;
+  for (let followed = 0; ; followed += 1) {
+    try {
+      return pinDirectory(path);
+    } catch (thrown) {
+      const link = thrown instanceof CitadelError ? thrown.path : undefined;
+      const isLink = thrown instanceof CitadelError && thrown.code === "SYMLINK_IN_PATH";
+      if (!isLink || link === undefined || followed === maxLinks) throw thrown;
+      const stat = fs.lstatSync(link, { throwIfNoEntry: false });
+      if (stat?.isSymbolicLink() !== true) throw thrown;
+      if (process.geteuid?.() === 0 && stat.uid !== 0) throw thrown;
+      const target = withErrno("readlink", link, () => fs.readlinkSync(link));
+      const from = target.startsWith("/") ? target : `${parentOf(link)}/${target}`;
+      path = normalizePath(`${from}${path.slice(link.length)}`) as AbsolutePath;
+    }
+  }
 }
 
 /** As pinDirectory; what is missing of `names` below an open directory is made (0755, ours). */

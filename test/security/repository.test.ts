@@ -119,34 +119,37 @@ test.skipIf(!isRoot)("a stage that was exchanged before it was opened is told fr
   expect(look((path) => fs.symlinkSync("/etc", `${path}/a`))).toBe(false);
 });
 
-test("while the parent of a restore's target is swapped for a link in a loop, nothing is written elsewhere", async () => {
-  using world = openBackupWorld();
-  const victim = `${world.root}/victim`;
-  const parent = `${world.root}/parent`;
-  for (const path of [victim, parent]) fs.mkdirSync(path);
-  for (let at = 0; at < 100; at += 1) fs.writeFileSync(`${world.source}/f${at}`, `content ${at}`);
-  const { id } = buildSnapshot(world.repository, world.source);
-  const swapper = Bun.spawn(
-    [process.execPath, `${import.meta.dir}/parent-swapper.ts`, parent, victim],
-    {
-      stdout: "pipe",
-    },
-  );
-  await swapper.stdout.getReader().read();
-  for (let round = 0; round < 20; round += 1) {
-    const to = `${parent}/restored${round}`;
-    const options = { to, globs: [], privileged: false, isRoot };
-    try {
-      await restoreSnapshot(found(world.repository, id), options, { clock: systemClock });
-    } catch (thrown) {
-      expect(thrown).toBeInstanceOf(Error); // refused is fine; what counts is below
+test.skipIf(!isRoot)(
+  "while the parent of a restore's target is swapped for a link in a loop, nothing is written elsewhere",
+  async () => {
+    using world = openBackupWorld();
+    const victim = `${world.root}/victim`;
+    const parent = `${world.root}/parent`;
+    for (const path of [victim, parent]) fs.mkdirSync(path);
+    for (let at = 0; at < 100; at += 1) fs.writeFileSync(`${world.source}/f${at}`, `content ${at}`);
+    const { id } = buildSnapshot(world.repository, world.source);
+    const swapper = Bun.spawn(
+      [process.execPath, `${import.meta.dir}/parent-swapper.ts`, parent, victim],
+      {
+        stdout: "pipe",
+      },
+    );
+    await swapper.stdout.getReader().read();
+    for (let round = 0; round < 6; round += 1) {
+      const to = `${parent}/restored${round}`;
+      const options = { to, globs: [], privileged: false, isRoot };
+      try {
+        await restoreSnapshot(found(world.repository, id), options, { clock: systemClock });
+      } catch (thrown) {
+        expect(thrown).toBeInstanceOf(Error); // refused is fine; what counts is below
+      }
     }
-  }
-  swapper.kill();
-  await swapper.exited;
-  const strays = fs.readdirSync(victim).filter((name) => !name.startsWith("restored"));
-  expect(strays.filter((name) => fs.readdirSync(`${victim}/${name}`).length > 0)).toEqual([]);
-}, 60_000);
+    swapper.kill();
+    await swapper.exited;
+    expect(fs.readdirSync(victim)).toEqual([]);
+  },
+  60_000,
+);
 
 test.skipIf(!isRoot)("root schedules no program that somebody else could change", () => {
   using world = openBackupWorld();
