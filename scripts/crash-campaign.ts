@@ -15,7 +15,9 @@ import {
 } from "../test/support/campaign.ts";
 import { cliJobs, runCliCampaign } from "../test/support/cli-campaign.ts";
 import { straceAvailable } from "../test/support/crash.ts";
+import { whyNoPrivateHost } from "../test/support/private-host.ts";
 import { scenarios, type ScenarioName } from "../test/support/scenarios.ts";
+import { runTuneCampaign, tuneJobs } from "../test/support/tune-campaign.ts";
 
 const { values } = parseArgs({
   options: {
@@ -68,6 +70,12 @@ async function overBinary(binary: string): Promise<void> {
   for (const [name, job] of Object.entries(cliJobs)) {
     if ((values.job ?? name) !== name) continue;
     await report(name, () => runCliCampaign({ program, job, limit, errnos, onProgress }));
+  }
+  for (const job of tuneJobs) {
+    if ((values.job ?? job) !== job) continue;
+    const why = whyNoPrivateHost("ext4");
+    if (why !== undefined) console.log(`${job}: skipped, ${why}`);
+    else await report(job, () => runTuneCampaign({ program, job, limit, errnos, onProgress }));
   }
 }
 

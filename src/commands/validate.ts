@@ -3,7 +3,7 @@
 import { validateHost } from "../app/validate.ts";
 import { ExitCode } from "../core/index.ts";
 import { formatSummary, type Check } from "../host/validate/index.ts";
-import { printable, type Style } from "../output/index.ts";
+import { printable, wrap, type Style } from "../output/index.ts";
 import { defineAgentCommand } from "./define.ts";
 import { tuneArgs } from "./tune/args.ts";
 
@@ -30,15 +30,14 @@ export const command = defineAgentCommand({
   },
 });
 
+const indent = 18;
+
 function formatCheck(check: Check, at: number, style: Style): string {
   const word = check.ok ? style.paint("ok", "ok  ") : style.paint("critical", "FAIL");
   const head = `${String(at + 1).padStart(2)}  ${word}  ${style.paint("strong", check.name)}`;
-  const found = `          found   ${printable(check.found)}`;
+  const line = (title: string, text: string) =>
+    wrap(`          ${title.padEnd(indent - 10)}${printable(text)}`, indent, style);
+  const found = line("found", check.found);
   if (check.ok) return `${head}\n${style.paint("dim", found)}`;
-  return [
-    head,
-    found,
-    `          wanted  ${printable(check.wanted)}`,
-    `          fix     ${printable(check.fix ?? "")}`,
-  ].join("\n");
+  return [head, found, line("wanted", check.wanted), line("fix", check.fix ?? "")].join("\n");
 }

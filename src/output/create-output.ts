@@ -68,7 +68,7 @@ export function createOutput(options: OutputOptions): CommandOutput {
   };
   const progress = createProgressLine({
     isTerminal: options.terminal.stderr,
-    columns: terminalColumns,
+    columns: () => terminalColumns(),
     monotonicMs: options.monotonicMs,
     write: toErr,
   });
@@ -86,7 +86,10 @@ export function createOutput(options: OutputOptions): CommandOutput {
   };
   return {
     json,
-    style: createStyle(options.colour.stdout),
+    style: createStyle(
+      options.colour.stdout,
+      options.terminal.stdout ? terminalColumns("stdout") : undefined,
+    ),
     result(name: string, fields: Fields, text: () => string) {
       if (json) return document(formatDocument(name, fields, envelope()));
       const shown = text();

@@ -4,6 +4,8 @@ export type Tone = "ok" | "warning" | "critical" | "unknown" | "dim" | "strong" 
 
 export interface Style {
   readonly colour: boolean;
+  /** Width of the terminal; undefined where nobody looks: then lines may be as long as they are. */
+  readonly columns: number | undefined;
   paint(tone: Tone, text: string): string;
   /** Aligns columns; numbers (by `align`) to the right. Width is counted in terminal columns. */
   table(
@@ -26,10 +28,36 @@ const codes: Record<Tone, string> = {
   accent: "36",
 };
 
-/** @param colour whether escape sequences may be printed (output/colour.ts decides) */
-export function createStyle(colour: boolean): Style {
+/** Whether every line of a text fits the terminal. */
+export function fits(text: string, { columns }: Pick<Style, "columns">): boolean {
+  if (columns === undefined) return true;
+  return text.split("\n").every((line) => Bun.stringWidth(line) <= columns);
+}
+
+/**
+ * Breaks a line that is too long for the terminal at blanks, and a word that is too long behind its commas; the lines
+ * behind the first are indented. Escape sequences belong around the result, not into it.
+ */
+export function wrap(text: string, indent: number, { columns }: Pick<Style, "columns">): string {
+  if (columns === undefined || Bun.stringWidth(text) <= columns) return text;
+  const lines: string[] = [];
+  let line = "";
+  for (const piece of text.match(/\s*(?:[^\s,]+,*|,+)/g) ?? []) {
+    const isFull = Bun.stringWidth(line + piece) > columns && line.trim() !== "";
+    if (isFull) lines.push(line);
+    line = isFull ? " ".repeat(indent) + piece.trimStart() : line + piece;
+  }
+  return [...lines, line].join("\n");
+}
+
+/**
+ * @param colour whether escape sequences may be printed (output/colour.ts decides)
+ * @param columns the width of the terminal, where there is one
+ */
+export function createStyle(colour: boolean, columns?: number): Style {
   return {
     colour,
+    columns,
     paint: (tone, text) => (colour ? `\x1b[${codes[tone]}m${text}\x1b[0m` : text),
     table(rows, { header, align = [], indent = 0 } = {}) {
       const all = header === undefined ? rows : [header, ...rows];

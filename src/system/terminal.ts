@@ -27,9 +27,9 @@ export function writeStream(fd: 1 | 2, content: string | Uint8Array): boolean {
   return true;
 }
 
-/** Columns of the terminal behind stderr; 80 where it does not say. */
-export function terminalColumns(): number {
-  const columns = process.stderr.columns ?? 0;
+/** Columns of the terminal behind a stream; 80 where it does not say. */
+export function terminalColumns(stream: "stdout" | "stderr" = "stderr"): number {
+  const columns = process[stream].columns ?? 0;
   return columns > 0 ? columns : 80;
 }
 

@@ -39,6 +39,8 @@ export interface CrashTarget {
   /** Only calls on paths that contain one of these, or made through a descriptor of a directory, count. */
   readonly below: readonly string[];
   readonly timeoutMs?: number | undefined;
+  /** false: only the main thread of the command, so that the programs it starts are left alone. Default true. */
+  readonly follow?: boolean | undefined;
 }
 
 export const straceAvailable = Bun.which("strace") !== null && !traced();
@@ -58,7 +60,7 @@ function strace(target: CrashTarget, log: string, inject: string | undefined): T
       "5",
       String((target.timeoutMs ?? 60_000) / 1000),
       "strace",
-      "-f",
+      ...(target.follow === false ? [] : ["-f"]),
       "-qq",
       "-y",
       "-s",
@@ -85,7 +87,7 @@ function strace(target: CrashTarget, log: string, inject: string | undefined): T
 function wasHit(log: string, below: readonly string[], kill: boolean): boolean {
   const lines = log.split("\n");
   const at = kill
-    ? lines.findLastIndex((line) => /^\d+\s+[a-z0-9_]+\(/.test(line))
+    ? lines.findLastIndex((line) => /^(?:\d+\s+)?[a-z0-9_]+\(/.test(line))
     : lines.findIndex((line) => line.includes("(INJECTED)"));
   if (at === -1 || (kill && !log.includes("killed by SIGKILL"))) return false;
   return isOurs(lines[at] ?? "", below);
@@ -119,9 +121,9 @@ export function parseCalls(log: string, below: readonly string[]): CallPoint[] {
   const calls: CallPoint[] = [];
   let main: string | undefined;
   for (const line of log.split("\n")) {
-    const match = /^(\d+)\s+([a-z0-9_]+)\((.*)$/.exec(line);
-    const [, pid, call, text] = match ?? [];
-    if (pid === undefined || call === undefined || text === undefined) continue;
+    const match = /^(?:(\d+)\s+)?([a-z0-9_]+)\((.*)$/.exec(line);
+    const [, pid = "main", call, text] = match ?? [];
+    if (call === undefined || text === undefined) continue;
     main ??= pid;
     if (pid !== main) continue;
     const when = (counts.get(call) ?? 0) + 1;

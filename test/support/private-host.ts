@@ -18,6 +18,8 @@ export interface PrivateHost extends Disposable {
   readonly directory: string;
   readonly devices: { readonly models: string; readonly backup: string };
   readonly uuids: { readonly models: string; readonly backup: string };
+  /** The words that run a command in this host. */
+  inside(command: readonly string[]): readonly string[];
   run(command: readonly string[], timeoutMs?: number): PrivateRun;
   /** Runs a script with bash; throws if it fails. @returns its output, trimmed */
   bash(script: string): string;
@@ -58,8 +60,11 @@ function canAttachLoop(): boolean {
 
 const sizes: Record<LoopType, string> = { ext4: "32M", xfs: "320M", btrfs: "128M" };
 
-/** Makes the host; both storages are mounted with default options and stand in fstab by UUID. */
-export function createPrivateHost(models: LoopType, backup: LoopType): PrivateHost {
+/**
+ * Makes the host; both storages are mounted with default options and stand in fstab by UUID.
+ * @param lifeS it ends by itself after this many seconds
+ */
+export function createPrivateHost(models: LoopType, backup: LoopType, lifeS = 300): PrivateHost {
   const directory = mkdtempSync(`${tmpdir()}/citadel-private-`);
   const loops: string[] = [];
   const must = (...command: string[]) => {
@@ -80,7 +85,7 @@ export function createPrivateHost(models: LoopType, backup: LoopType): PrivateHo
   const uuids = { models: uuid(devices.models), backup: uuid(devices.backup) };
   // The holder keeps the namespace and, by open files, the devices: detached at once, they are freed with its end,
   // also when this process is killed. Its second descriptor open means that its namespace is its own already.
-  const keep = `exec 8<${devices.models} 9<${devices.backup}; exec sleep 300`;
+  const keep = `exec 8<${devices.models} 9<${devices.backup}; exec sleep ${lifeS}`;
   const holder = Bun.spawn(["unshare", "--mount", "bash", "-c", keep], { stdout: "ignore" });
   const isReady = () =>
     Bun.spawnSync(["readlink", `/proc/${holder.pid}/fd/9`])
@@ -130,6 +135,7 @@ export function createPrivateHost(models: LoopType, backup: LoopType): PrivateHo
     directory,
     devices,
     uuids,
+    inside,
     run,
     bash,
     agent: (...args) => run([...cliCommand(), ...args]),

@@ -3,7 +3,7 @@
 import { formatBytes } from "../../core/index.ts";
 import { describeStorages } from "../../host/index.ts";
 import type { HostFacts, TuneItem, TunePlan } from "../../host/index.ts";
-import { printable, type Style, type Tone } from "../../output/index.ts";
+import { fits, printable, wrap, type Style, type Tone } from "../../output/index.ts";
 import type { Conflict, Operation, Plan } from "../../transaction/index.ts";
 
 const words: Readonly<Record<TuneItem["state"], readonly [string, Tone]>> = {
@@ -15,7 +15,7 @@ const words: Readonly<Record<TuneItem["state"], readonly [string, Tone]>> = {
   not_applicable: ["n/a", "dim"],
 };
 
-/** One row per item: the state as a word, what is there, what is wanted, why. */
+/** One row per item: the state as a word, what is there, what is wanted, why. Blocks where a table is too wide. */
 export function formatItems(items: readonly TuneItem[], style: Style): string {
   const rows = items.map((item) => {
     const [word, tone] = words[item.state];
@@ -28,7 +28,24 @@ export function formatItems(items: readonly TuneItem[], style: Style): string {
       style.paint("dim", printable(item.why)),
     ];
   });
-  return style.table(rows, { header: ["STATE", "ITEM", "WHERE", "IS", "WILL BE", "WHY"] });
+  const table = style.table(rows, { header: ["STATE", "ITEM", "WHERE", "IS", "WILL BE", "WHY"] });
+  return fits(table, style) ? table : items.map((item) => formatBlock(item, style)).join("\n");
+}
+
+const blockIndent = 13;
+
+function formatBlock(item: TuneItem, style: Style): string {
+  const [word, tone] = words[item.state];
+  const line = (text: string) => wrap(`${" ".repeat(blockIndent)}${text}`, blockIndent, style);
+  const isThere = item.found !== "" && item.found !== "-";
+  const differs = item.state !== "ok" && item.wanted !== "-";
+  const label = item.state === "cannot" ? "wanted " : "will be";
+  return [
+    `${style.paint(tone, word.padEnd(blockIndent - 2))}  ${item.item}  ${printable(item.subject)}`,
+    ...(isThere ? [line(`is       ${printable(item.found)}`)] : []),
+    ...(differs ? [line(`${label}  ${printable(item.wanted)}`)] : []),
+    style.paint("dim", line(printable(item.why))),
+  ].join("\n");
 }
 
 /** The whole plan for a person. */
@@ -60,11 +77,17 @@ export function formatStorages(facts: HostFacts, style: Style): string {
     const place = mounted
       ? `${mountpoint ?? path}  ${source ?? ""} (${fstype ?? ""})  ${devices.map(({ name, kind }) => `${name} (${kind})`).join(" > ")}`
       : `${mountpoint ?? path}  not mounted${reason === null ? "" : `: ${reason}`}`;
-    const head = `${style.paint("strong", role.padEnd(6))}  ${printable(place.trimEnd())}`;
-    const shown = disks.map((disk) => `        ${printable(diskText(disk))}`);
+    const head = wrap(`${role.padEnd(6)}  ${printable(place.trimEnd())}`, 8, style);
+    const shown = disks.map((disk) => wrap(`        ${printable(diskText(disk))}`, 8, style));
     const why =
-      mounted && disks.length === 0 && reason !== null ? [`        ${printable(reason)}`] : [];
-    return [head, ...shown.map((line) => style.paint("dim", line)), ...why];
+      mounted && disks.length === 0 && reason !== null
+        ? [wrap(`        ${printable(reason)}`, 8, style)]
+        : [];
+    return [
+      style.paint("strong", head.slice(0, 6)) + head.slice(6),
+      ...shown.map((line) => style.paint("dim", line)),
+      ...why,
+    ];
   });
   return lines.join("\n");
 }
@@ -103,7 +126,18 @@ export function formatSteps(operations: readonly Operation[], style: Style): str
     style.paint("dim", printable(why)),
   ]);
   const table = style.table(rows, { indent: 2, align: ["right"] });
-  return `${style.paint("strong", `steps (${shown.length})`)}\n${table}`;
+  const narrow = () => shown.map((step, at) => formatStep(step, at, style)).join("\n");
+  return `${style.paint("strong", `steps (${shown.length})`)}\n${fits(table, style) ? table : narrow()}`;
+}
+
+function formatStep({ op, path, before, after, why }: Operation, at: number, style: Style): string {
+  const line = (text: string) => wrap(`     ${text}`, 5, style);
+  const head = line(`${op}  ${printable(path)}`).slice(2);
+  return [
+    `${String(at + 1).padStart(3)}${head.slice(1)}`,
+    line(`${stateWord(before)} -> ${stateWord(after)}`),
+    style.paint("dim", line(printable(why))),
+  ].join("\n");
 }
 
 export const countSteps = (count: number) => `${count} ${count === 1 ? "step" : "steps"}`;
@@ -117,15 +151,16 @@ function stateWord(state: Operation["before"]): string {
 export function formatConflicts(conflicts: readonly Conflict[], style: Style): string {
   if (conflicts.length === 0) return "";
   const lines = conflicts.flatMap(({ code, message, hint }) => [
-    `  ${printable(message)} [${code}]`,
-    style.paint("dim", `    ${printable(hint)}`),
+    wrap(`  ${printable(message)} [${code}]`, 2, style),
+    style.paint("dim", wrap(`    ${printable(hint)}`, 4, style)),
   ]);
   return [style.paint("critical", `conflicts (${conflicts.length})`), ...lines].join("\n");
 }
 
 export function section(title: string, lines: readonly string[], tone: Tone, style: Style): string {
   if (lines.length === 0) return "";
-  return [style.paint(tone, title), ...lines.map((line) => `  ${printable(line)}`)].join("\n");
+  const shown = lines.map((line) => wrap(`  ${printable(line)}`, 4, style));
+  return [style.paint(tone, title), ...shown].join("\n");
 }
 
 const itemLine = (item: TuneItem) => `${item.item} of ${item.subject}: ${item.why}`;
