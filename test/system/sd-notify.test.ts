@@ -24,21 +24,25 @@ describe.skipIf(missing !== undefined)("sd_notify", () => {
   test.each([
     ["a path", `${directory}/notify`],
     ["an abstract name", `@citadel-test-${process.pid}`],
-  ])("reaches %s", async (_name, address) => {
-    const child = Bun.spawn(["python3", "-c", receiver, address], { stdout: "pipe" });
-    const reader = child.stdout.getReader();
-    let said = "";
-    const readUntil = async (end: string) => {
-      while (!said.endsWith(end)) said += new TextDecoder().decode((await reader.read()).value);
-    };
-    await readUntil("bound\n");
-    const manager = openServiceManager({ NOTIFY_SOCKET: address, WATCHDOG_USEC: "60000000" }, 42);
-    expect([manager.channel, manager.watchdogMs]).toEqual(["socket", 60_000]);
-    expect(await manager.notify({ READY: "1", STATUS: "two\nlines" })).toBe(true);
-    await readUntil("lines\n");
-    expect(said).toBe("bound\nREADY=1\nSTATUS=two lines\n");
-    await child.exited;
-  });
+  ])(
+    "reaches %s",
+    async (_name, address) => {
+      const child = Bun.spawn(["python3", "-c", receiver, address], { stdout: "pipe" });
+      const reader = child.stdout.getReader();
+      let said = "";
+      const readUntil = async (end: string) => {
+        while (!said.endsWith(end)) said += new TextDecoder().decode((await reader.read()).value);
+      };
+      await readUntil("bound\n");
+      const manager = openServiceManager({ NOTIFY_SOCKET: address, WATCHDOG_USEC: "60000000" }, 42);
+      expect([manager.channel, manager.watchdogMs]).toEqual(["socket", 60_000]);
+      expect(await manager.notify({ READY: "1", STATUS: "two\nlines" })).toBe(true);
+      await readUntil("lines\n");
+      expect(said).toBe("bound\nREADY=1\nSTATUS=two lines\n");
+      await child.exited;
+    },
+    60_000,
+  );
 
   test("is silent where nobody asked, and leaves another's watchdog alone", async () => {
     const none = openServiceManager({}, 42);
