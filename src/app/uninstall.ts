@@ -1,15 +1,18 @@
 // Taking the agent off a host: units and tuning as they were, the generated script, and (asked) the links. One
 // transaction; what holds models, backups or somebody's files stays, and the plan says so.
 
-import { depthOf, isWithin, joinPath, type AbsolutePath } from "../core/index.ts";
-import { listDirectory, readBytes } from "../system/index.ts";
+import { CitadelError, depthOf, isWithin, joinPath, type AbsolutePath } from "../core/index.ts";
+import { listDirectory } from "../system/index.ts";
 import { removeDatabase } from "../system/database-files.ts";
 import { sha256Hex } from "../system/digest.ts";
+import { readSmallStored } from "../system/stored-files.ts";
 import { survey, type Answer } from "../system/survey/index.ts";
 import { planHash, type Engine, type Operation, type Plan } from "../transaction/index.ts";
 import type { App } from "./app.ts";
 import { statePlaces } from "./transaction.ts";
 import { previewTuneRollback } from "./tune-change.ts";
+
+const maxScriptBytes = 1024 * 1024;
 
 export interface UninstallWish {
   readonly purgeLinks: boolean;
@@ -97,7 +100,7 @@ async function planLayoutRemoval(
 
 function planScript({ system, settings }: App, engine: Engine, removal: LayoutRemoval): void {
   const path = joinPath(system.hostPaths.real(settings.paths.app_configs), "storage-env.sh");
-  const content = readBytes(path);
+  const content = readScript(path);
   if (content === undefined) return;
   const sha256 = sha256Hex(content);
   if (!engine.state.writtenHashes(path).includes(sha256)) {
@@ -111,6 +114,17 @@ function planScript({ system, settings }: App, engine: Engine, removal: LayoutRe
     before: { type: "file", sha256 },
     after: { type: "absent" },
   });
+}
+
+/** What is no small plain file is not what the agent wrote: nothing of it is read, a FIFO is not waited for. */
+function readScript(path: string): Uint8Array | undefined {
+  try {
+    return readSmallStored(path, maxScriptBytes);
+  } catch (thrown) {
+    if (thrown instanceof CitadelError && thrown.code === "NOT_A_PLAIN_FILE")
+      return new Uint8Array();
+    throw thrown;
+  }
 }
 
 function planLink(

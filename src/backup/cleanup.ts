@@ -11,13 +11,8 @@ import {
   type Clock,
 } from "../system/index.ts";
 import { tryLock, type LockDomain } from "../system/lock.ts";
-import {
-  makeDirectory,
-  makeSymlink,
-  removeFile,
-  removeTree,
-  renamePath,
-} from "../system/raw-file.ts";
+import { makeSymlink, removeFile, removeTree, renamePath } from "../system/raw-file.ts";
+import { pinBelow, pinTyped, type PinnedDirectory } from "../system/pinned-directory.ts";
 import { releaseReserve } from "../system/reserve-file.ts";
 import { freeBytesAt } from "../system/restore-target.ts";
 import { areaDirectories, type SnapshotArea } from "./format/snapshot-json.ts";
@@ -91,11 +86,16 @@ function removeOne(snapshot: FoundSnapshot, context: CleanupContext): boolean {
     clock: context.clock,
   });
   if (lock === undefined) return false;
-  const parent = parentOf(snapshot.directory);
-  const doomed = `${parent}/${removingPrefix}${nameOf(snapshot.directory)}`;
-  renamePath(latin1(snapshot.directory), latin1(doomed));
-  syncDirectory(parent);
-  for (const tag of tags) removeFile(latin1(`${parent}/${tag}/${snapshot.id}`));
+  // The directory above may be somebody else's: it is held open, and nothing is done through a link in it.
+  using parent = pinTyped(parentOf(snapshot.directory));
+  const name = nameOf(snapshot.directory);
+  const doomed = `${parent.through}/${removingPrefix}${name}`;
+  renamePath(latin1(`${parent.through}/${name}`), latin1(doomed));
+  syncDirectory(parent.through);
+  for (const tag of tags) {
+    using directory = openTag(parent, tag, false);
+    if (directory !== undefined) removeFile(latin1(`${directory.through}/${snapshot.id}`));
+  }
   removeTree(latin1(doomed));
   return true;
 }
@@ -113,25 +113,37 @@ function removeLeftovers(area: AbsolutePath): number {
 /** `daily/<id>` and so on are links to those, and only those, that are kept for that reason. */
 function linkTags(plan: RetentionPlan, backupRoot: string): void {
   for (const area of Object.keys(areaDirectories) as SnapshotArea[]) {
-    const parent = joinPath(backupRoot, areaDirectories[area]);
+    const place = joinPath(backupRoot, areaDirectories[area]);
+    if (lstat(place) === undefined) continue;
+    using parent = pinTyped(place);
     for (const tag of tags) {
       const wanted = new Set(
         plan.keep
           .filter(({ snapshot, reasons }) => snapshot.area === area && reasons.includes(tag))
           .map(({ snapshot }) => snapshot.id),
       );
-      const directory = joinPath(parent, tag);
-      for (const name of listDirectory(directory) ?? []) {
-        const path = joinPath(directory, name);
+      using directory = openTag(parent, tag, wanted.size > 0);
+      if (directory === undefined) continue;
+      for (const name of listDirectory(directory.through) ?? []) {
+        const path = joinPath(directory.through, name);
         const isOurs = parseSnapshotId(name) !== undefined && lstat(path)?.type === "link";
         if (isOurs && !wanted.has(name) && readlink(path) === `../${name}`)
           removeFile(latin1(path));
       }
       for (const id of wanted) {
-        makeDirectory(latin1(directory), 0o755);
-        const path = joinPath(directory, id);
+        const path = joinPath(directory.through, id);
         if (lstat(path) === undefined) makeSymlink(`../${id}`, latin1(path));
       }
     }
+  }
+}
+
+/** A directory of tags, held open; undefined where it is missing, or a link (which somebody else may have made). */
+function openTag(area: PinnedDirectory, tag: string, make: boolean): PinnedDirectory | undefined {
+  try {
+    return pinBelow(area, [tag], make);
+  } catch (thrown) {
+    if (thrown instanceof CitadelError && thrown.kind === "conflict") return undefined;
+    throw thrown;
   }
 }

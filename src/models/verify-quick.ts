@@ -1,9 +1,10 @@
 // The quick look at one model directory: how much is there, and whether the shards that must be there are there and
 // whole by their headers. Reads no weights; what only hashes can tell is not claimed.
 
-import { joinPath, nameOf, type AbsolutePath } from "../core/index.ts";
-import { readText, realpath, stat } from "../system/index.ts";
+import { CitadelError, joinPath, nameOf, type AbsolutePath } from "../core/index.ts";
+import { realpath, stat } from "../system/index.ts";
 import { closeFile, openForReading, readFullySync } from "../system/raw-file.ts";
+import { readSmallStored } from "../system/stored-files.ts";
 import { walkTree } from "../system/tree-walk.ts";
 import { headerLengthProblem, headerProblem, shardsOf } from "./safetensors.ts";
 
@@ -116,7 +117,7 @@ function shardProblem(root: AbsolutePath, file: string): string | undefined {
 
 function missingShards(root: AbsolutePath, indexes: readonly string[]): string[] {
   return indexes.flatMap((index) => {
-    const shards = shardsOf(readText(joinPath(root, index)) ?? "");
+    const shards = shardsOf(indexText(joinPath(root, index)));
     if (shards === undefined) return [`${index}: no index of shards`];
     const folder = index.slice(0, index.length - nameOf(index).length);
     return (
@@ -127,6 +128,18 @@ function missingShards(root: AbsolutePath, indexes: readonly string[]): string[]
         .map((name) => `${folder}${name}: missing, the index names it`)
     );
   });
+}
+
+/** 300,000 shards fit in; what is larger, or a FIFO, is no index. */
+const maxIndexBytes = 64 * 1024 * 1024;
+
+function indexText(path: AbsolutePath): string {
+  try {
+    return readSmallStored(realpath(path) ?? path, maxIndexBytes)?.toString("utf8") ?? "";
+  } catch (thrown) {
+    if (thrown instanceof CitadelError && thrown.code === "NOT_A_PLAIN_FILE") return "";
+    throw thrown;
+  }
 }
 
 /** The file itself, where the name is a link to a blob. */

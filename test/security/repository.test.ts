@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import * as fs from "node:fs";
+import { applyRetention } from "../../src/backup/cleanup.ts";
 import { repairSnapshot } from "../../src/backup/repair.ts";
 import { listSnapshots, ownSnapshots, resolveSnapshot } from "../../src/backup/repository.ts";
 import { restoreSnapshot } from "../../src/backup/restore.ts";
@@ -11,6 +12,7 @@ import { DirectoryTree } from "../../src/system/directory-tree.ts";
 import { systemClock } from "../../src/system/index.ts";
 import { keepReserve } from "../../src/system/reserve-file.ts";
 import { isFreshStage } from "../../src/system/restore-target.ts";
+import { readSmallStored } from "../../src/system/stored-files.ts";
 import { assertTrustedProgram } from "../../src/system/trusted-directory.ts";
 import { openBackupWorld } from "../support/create-snapshot.ts";
 import { buildSnapshot } from "../support/snapshot-builder.ts";
@@ -150,6 +152,34 @@ test.skipIf(!isRoot)(
   },
   60_000,
 );
+
+test("cleanup makes no links behind a tag directory that is one, and removes what is due", async () => {
+  using world = openBackupWorld();
+  const victim = `${world.root}/victim`;
+  fs.mkdirSync(victim);
+  fs.writeFileSync(`${world.source}/a`, "a");
+  const kept = found(world.repository, (await world.create({ type: "full" })).snapshot);
+  const doomed = found(world.repository, (await world.create({ type: "full" })).snapshot);
+  fs.symlinkSync(victim, `${world.repository}/models/daily`);
+  const plan = { keep: [{ snapshot: kept, reasons: ["daily"] }], remove: [doomed], objections: [] };
+  const report = applyRetention(plan, {
+    backupRoot: world.repository as AbsolutePath,
+    runtimeDir: `${world.root}/run` as AbsolutePath,
+    clock: systemClock,
+  });
+  expect(report.removed.map(({ id }) => id)).toEqual([doomed.id]);
+  expect(fs.existsSync(doomed.directory)).toBe(false);
+  expect(fs.readdirSync(victim)).toEqual([]);
+});
+
+test("an index of shards that is a FIFO hangs nothing", () => {
+  using world = openBackupWorld();
+  const index = `${world.source}/model.safetensors.index.json`;
+  Bun.spawnSync(["mkfifo", index]);
+  expect(() => readSmallStored(index, 1000)).toThrow(
+    expect.objectContaining({ code: "NOT_A_PLAIN_FILE" }),
+  );
+});
 
 test.skipIf(!isRoot)("root schedules no program that somebody else could change", () => {
   using world = openBackupWorld();
