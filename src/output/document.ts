@@ -40,12 +40,23 @@ export const bugHint =
 
 /** Bigints above 2^53 become strings; DEL and C1 controls are escaped, which JSON.stringify leaves as they are. */
 function toJson(value: unknown): string {
-  const text = JSON.stringify(value, (_key, member: unknown) => {
-    if (typeof member !== "bigint") return member;
-    return Number.isSafeInteger(Number(member)) ? Number(member) : String(member);
-  });
+  const text = stringify(value);
   return text.replace(
     /[\u007f-\u009f\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+/** Most documents hold no bigint, and a replacer is called for every member of ten thousand steps. */
+function stringify(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return JSON.stringify(value, withoutBigint); // and throws again what has another reason
+  }
+}
+
+function withoutBigint(_key: string, member: unknown): unknown {
+  if (typeof member !== "bigint") return member;
+  return Number.isSafeInteger(Number(member)) ? Number(member) : String(member);
 }

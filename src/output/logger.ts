@@ -35,11 +35,19 @@ export function logLevelFor(flags: {
 /** Messages with fields, to stderr, in the form that was asked for. */
 export function createLogger(options: LoggerOptions): Logger {
   const format = options.format === "json" ? formatJsonLine : formatPrettyLine;
-  const consola = createConsola({
-    level: LogLevels[options.level],
-    reporters: [{ log: (entry) => options.write(`${format(readEntry(entry), options)}\n`) }],
-  });
-  return { log: (level, message, fields) => say(consola, level, message, fields) };
+  // made when there is something to say: most commands say nothing, and a start counts every half millisecond
+  let consola: ConsolaInstance | undefined;
+  const open = () =>
+    createConsola({
+      level: LogLevels[options.level],
+      reporters: [{ log: (entry) => options.write(`${format(readEntry(entry), options)}\n`) }],
+    });
+  return {
+    log: (level, message, fields) => {
+      consola ??= open();
+      say(consola, level, message, fields);
+    },
+  };
 }
 
 interface Entry {

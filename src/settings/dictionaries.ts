@@ -53,22 +53,56 @@ function hasReservedKey(parsed: unknown): boolean {
   return ["__proto__", "constructor", "prototype"].some((key) => Object.hasOwn(parsed, key));
 }
 
-const pathPart = () => v.pipe(v.string(), v.check(isPathPart));
+/**
+ * A dictionary of strings, as `dictionary`: with ten thousand links a schema for each key and each value is what a
+ * command would spend most of its start on.
+ */
+function textDictionary(
+  rule: string,
+  isKey: (key: string) => boolean,
+  isValue: (value: string) => boolean,
+): FieldType<Readonly<Record<string, string>>> {
+  return {
+    rule: `${notJson}: ${rule}`,
+    schema: () =>
+      v.pipe(
+        v.unknown(),
+        v.transform((given) => (typeof given === "string" ? parseObject(given) : given)),
+        v.rawCheck(({ dataset, addIssue }) => {
+          const { value: parsed } = dataset;
+          if (parsed === null || typeof parsed !== "object" || Array.isArray(parsed)) addIssue();
+          else if (hasReservedKey(parsed)) addIssue();
+          else {
+            const input = parsed as Readonly<Record<string, unknown>>;
+            for (const key of Object.keys(input)) {
+              const value = input[key];
+              if (isKey(key) && typeof value === "string" && isValue(value)) continue;
+              addIssue({ path: [{ type: "object", origin: "value", input, key, value }] });
+              return;
+            }
+          }
+        }),
+        v.transform((parsed) => parsed as Readonly<Record<string, string>>),
+      ),
+    format: (entries) => JSON.stringify(entries),
+  };
+}
+
 const isText = (key: string) => key.trim() !== "";
 
-export const modelDirectories = dictionary(
+export const modelDirectories = textDictionary(
   "key -> name of a directory (no `/`, not `.` or `..`, not empty)",
   isText,
-  pathPart,
+  isPathPart,
 );
 
 /** Whether something is left of an alias once all but letters and digits are taken off. */
 const isAlias = (key: string) => isPathPart(key) && /[a-z0-9]/i.test(key);
 
-export const convenienceLinks = dictionary(
+export const convenienceLinks = textDictionary(
   "alias (no `/`, not `.` or `..`, at least one letter or digit) -> key of a model directory",
   isAlias,
-  () => v.pipe(v.string(), v.check(isText)),
+  isText,
 );
 
 export const modelPorts = dictionary("model alias -> port from 1 to 65535", isText, () =>

@@ -99,6 +99,15 @@ export class DirectoryHandle {
     }
   }
 
+  /** Names in the directory as text, in no order. */
+  names(): string[] {
+    try {
+      return fs.readdirSync(this.#prefix);
+    } catch (thrown) {
+      throw fromErrno(thrown, "readdir", this.path);
+    }
+  }
+
   symlink(target: string | Buffer, name: EntryName): void {
     try {
       fs.symlinkSync(target, this.at(name));

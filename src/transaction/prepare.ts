@@ -3,6 +3,7 @@
 
 import { parentOf, type AbsolutePath } from "../core/index.ts";
 import { sha256Hex } from "../system/index.ts";
+import { MissingNames } from "../system/missing-names.ts";
 import type { Operation, PathState } from "./operation.ts";
 import { contentLimitBytes, hostChanged, matches, observe, observeEntry } from "./state.ts";
 import type { Step, StepContext } from "./step.ts";
@@ -43,6 +44,7 @@ class ProjectedHost {
   readonly #fresh = new Set<string>();
   /** Where something that a step moves lies on disk still. */
   readonly #origins = new Map<string, AbsolutePath>();
+  readonly #missing = new MissingNames();
 
   constructor(
     private readonly context: StepContext,
@@ -57,7 +59,7 @@ class ProjectedHost {
       if (this.#fresh.has(parentOf(path))) return { found: { type: "absent" }, projected: true };
       const found =
         stepKinds[operation.op].observe?.(this.context, operation) ??
-        observe(this.context.tree, path, needsDigest);
+        observe(this.context.tree, path, needsDigest, this.#missing);
       return { found, projected: false };
     }
     // A file that was only moved so far was not hashed then.
@@ -81,7 +83,9 @@ class ProjectedHost {
 
   advance(operation: Operation, found: PathState): void {
     const { op, path, to, after } = operation;
-    this.#states.set(path, { ...found, ...definedOnly(after) });
+    // where nothing was there is nothing to keep of it: ten thousand new links need no copies
+    const state = found.type === "absent" ? after : { ...found, ...definedOnly(after) };
+    this.#states.set(path, state);
     if (op === "make_dir") this.#fresh.add(path);
     if (op !== "move_aside" || to === undefined) return;
     this.#states.set(to, found);

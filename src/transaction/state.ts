@@ -3,16 +3,32 @@
 import { CitadelError, nameOf, parentOf, type AbsolutePath } from "../core/index.ts";
 import { sha256Hex } from "../system/index.ts";
 import type { DirectoryHandle } from "../system/directory-handle.ts";
+import type { MissingNames } from "../system/missing-names.ts";
 import type { DirectoryTree } from "../system/directory-tree.ts";
 import type { PathState } from "./operation.ts";
 
 /** Files up to this size are hashed and kept in the journal; larger ones are never written or removed by a step. */
 export const contentLimitBytes = 16 * 1024 * 1024;
 
-/** Looks at `path` through its parent's handle. @param hash whether to read a file's content for its digest */
-export function observe(tree: DirectoryTree, path: AbsolutePath, hash: boolean): PathState {
-  const directory = tree.tryOpen(parentOf(path));
-  return directory === undefined ? { type: "absent" } : observeEntry(directory, nameOf(path), hash);
+/**
+ * Looks at `path` through its parent's handle.
+ * @param hash whether to read a file's content for its digest
+ * @param missing what the looks at other paths have shown
+ */
+export function observe(
+  tree: DirectoryTree,
+  path: AbsolutePath,
+  hash: boolean,
+  missing?: MissingNames,
+): PathState {
+  const parent = parentOf(path);
+  const name = nameOf(path);
+  if (missing?.lacks(parent, name) === true) return { type: "absent" };
+  const directory = tree.tryOpen(parent);
+  if (directory === undefined) return { type: "absent" };
+  const found = observeEntry(directory, name, hash);
+  if (found.type === "absent") missing?.note(parent, () => directory.names());
+  return found;
 }
 
 export function observeEntry(directory: DirectoryHandle, name: string, hash: boolean): PathState {

@@ -2,7 +2,8 @@
 // that answers (`/` itself or memory) and no part is a link: a link could lead to a mount that hangs.
 
 import * as fs from "node:fs";
-import { parentOf } from "../../core/index.ts";
+import { nameOf, parentOf } from "../../core/index.ts";
+import { MissingNames } from "../missing-names.ts";
 import type { Mount } from "../mountinfo.ts";
 import { resolutionOf, stateOf } from "./probe.ts";
 import type { Answer, Resolution } from "./question.ts";
@@ -57,7 +58,15 @@ export function createLocalView(mounts: readonly Mount[]): LocalView {
     resolutions.set(at, resolution);
     return resolution;
   };
-  return { mountpointOf, isSafe, state: (path) => stateOf(path, resolve) };
+  const missing = new MissingNames();
+  const state = (path: string): Answer => {
+    const parent = parentOf(path);
+    if (missing.lacks(parent, nameOf(path))) return { kind: "absent" };
+    const found = stateOf(path, resolve);
+    if (found.kind === "absent") missing.note(parent, () => fs.readdirSync(parent));
+    return found;
+  };
+  return { mountpointOf, isSafe, state };
 }
 
 /** Undefined where the place is a link itself: that one leads on. */
