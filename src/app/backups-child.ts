@@ -1,8 +1,10 @@
 // The child that looks at the backup repository for the monitor: the backup disk may hang, the agent may not.
-// Started as `citadel-agent __child monitor-backups STATE_DIR BACKUP_ROOT`; prints one JSON line.
+// Started as `citadel-agent __child monitor-backups STATE_DIR BACKUP_ROOT QUESTION`; prints one JSON line.
 
 import { readCatalog } from "../backup/catalog.ts";
 import { listSnapshots, type FoundSnapshot } from "../backup/repository.ts";
+import { absentModels, remainingBytes } from "../backup/outlook.ts";
+import type { Coverage } from "../backup/verify-rolling.ts";
 import { absolutePath } from "../core/index.ts";
 import type { BackupsData } from "../monitor/data.ts";
 import { systemClock } from "../system/clock.ts";
@@ -11,20 +13,46 @@ import { writeOut } from "../system/write-out.ts";
 /** What the repository and its catalogue say; the settings' part is added by the parent. */
 export type BackupFacts = Pick<
   BackupsData,
-  "lastCompleteMs" | "lastVerifiedMs" | "snapshots" | "damaged" | "failedJobs" | "shrunk"
->;
+  | "lastCompleteMs"
+  | "lastVerifiedMs"
+  | "snapshots"
+  | "damaged"
+  | "failedJobs"
+  | "shrunk"
+  | "coverage"
+> & {
+  /** Of the models asked about, those of which no snapshot holds a file. */
+  readonly absent: readonly string[];
+  /** What running backups will still store. */
+  readonly comingBytes: number;
+};
+
+/** What the parent knows and the repository does not. */
+export interface BackupQuestion {
+  /** Names of the models that are there. */
+  readonly models: readonly string[];
+  /** What they hold together: the content of a backup of them. */
+  readonly activeBytes: number | null;
+  /** Where they lie, as jobs name it. */
+  readonly activePath: string;
+}
 
 const recentJobs = 200;
 /** A snapshot with less than half the bytes of the one before it has shrunk (as `backup create` judges). */
 const shrunkShare = 0.5;
 
 /** @returns 0; 1 where the repository cannot be read */
-export function run([stateDir = "/", backupRoot = "/"]: readonly string[]): Promise<number> {
-  writeOut(`${JSON.stringify(collect(stateDir, backupRoot))}\n`);
+export function run([
+  stateDir = "/",
+  backupRoot = "/",
+  question,
+]: readonly string[]): Promise<number> {
+  const asked = JSON.parse(question ?? "") as BackupQuestion;
+  writeOut(`${JSON.stringify(collect(stateDir, backupRoot, asked))}\n`);
   return Promise.resolve(0);
 }
 
-function collect(stateDir: string, backupRoot: string): BackupFacts {
+function collect(stateDir: string, backupRoot: string, asked: BackupQuestion): BackupFacts {
   const snapshots = listSnapshots(backupRoot);
   const { catalog } = readCatalog({
     stateDir: absolutePath(stateDir),
@@ -44,14 +72,30 @@ function collect(stateDir: string, backupRoot: string): BackupFacts {
     .filter(({ state }) => state === "damaged")
     .map(({ id, why }) => ({ id, reason: why ?? "its record cannot be read" }));
   const known = new Set(broken.map(({ id }) => id));
+  const jobs = opened?.jobs(recentJobs) ?? [];
+  const running = jobs.flatMap(({ kind, state, source, type }) =>
+    kind === "create" && state === "running" && source !== null ? [{ source, type }] : [],
+  );
+  const sizeOf = (source: string) =>
+    source === asked.activePath ? (asked.activeBytes ?? undefined) : undefined;
   return {
     lastCompleteMs: models.at(-1)?.startedMs ?? null,
     lastVerifiedMs: verified.length === 0 ? null : Math.max(...verified),
     snapshots: complete.length,
     damaged: [...broken, ...failedChecks.filter(({ id }) => !known.has(id))],
-    failedJobs: failedJobs(opened?.jobs(recentJobs) ?? []),
+    failedJobs: failedJobs(jobs),
     shrunk: shrunkSnapshot(models),
+    coverage: coverageOf(opened?.fact("coverage")),
+    absent: absentModels(asked.models, models),
+    comingBytes: remainingBytes(running, snapshots, sizeOf),
   };
+}
+
+/** What the last slice of rolling verification found. */
+function coverageOf(text: string | undefined): BackupFacts["coverage"] {
+  if (text === undefined) return null;
+  const { ratio, lag_s, bytes_total, measured_at } = JSON.parse(text) as Coverage;
+  return { ratio, lagS: lag_s, bytesTotal: bytes_total, measuredAtMs: Date.parse(measured_at) };
 }
 
 type Job = ReturnType<NonNullable<ReturnType<typeof readCatalog>["catalog"]>["jobs"]>[number];

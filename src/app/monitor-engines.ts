@@ -2,7 +2,8 @@
 // one line here.
 
 import { nextRun, nextTime, type ScheduleEntry } from "../backup/schedule.ts";
-import { joinPath, type AbsolutePath } from "../core/index.ts";
+import { judgeBudget } from "../backup/verify-rolling.ts";
+import { isWithin, joinPath, nameOf, type AbsolutePath } from "../core/index.ts";
 import { verifyLinks } from "../layout/index.ts";
 import type { ModelReport } from "../models/verify-quick.ts";
 import type {
@@ -17,31 +18,33 @@ import { mountOf, readMounts, runProcess, selfCommand } from "../system/index.ts
 import { survey } from "../system/survey/index.ts";
 import type { App } from "./app.ts";
 import { backupSchedule } from "./backup-schedule.ts";
-import type { BackupFacts } from "./backups-child.ts";
+import { rollingOptions } from "./backup-rolling.ts";
+import type { BackupFacts, BackupQuestion } from "./backups-child.ts";
 import { openLayoutEngine } from "./layout-engine.ts";
 import { toLayoutOptions, viewLayout } from "./layout.ts";
 import type { MonitorEngines } from "./monitor.ts";
 import { statePlaces } from "./transaction.ts";
 
-/** The three roots, with what set-up recorded of them. */
+/** The three roots, with what set-up and tuning recorded of them: read again while the daemon runs. */
 export function storageRoots(app: App): StorageRoot[] {
   const { paths } = app.settings;
   const { hostPaths } = app.system;
   const requireMount = toLayoutOptions(app).requireMounts;
-  const { roots: recorded, isTuned } = recordedFacts(app);
-  const root = (role: StorageRoot["role"], path: string, mustMount: boolean): StorageRoot => {
-    const before = recorded.find((each) => each.path === path);
-    return {
-      role,
-      path: hostPaths.real(path),
-      requireMount: mustMount,
-      expected: {
+  const facts = freshFacts(app);
+  const root = (role: StorageRoot["role"], path: string, mustMount: boolean): StorageRoot => ({
+    role,
+    path: hostPaths.real(path),
+    requireMount: mustMount,
+    get expected() {
+      const { roots: recorded, isTuned } = facts();
+      const before = recorded.find((each) => each.path === path);
+      return {
         uuid: before?.uuid ?? undefined,
         fstype: before?.fstype ?? undefined,
         options: isTuned && mustMount ? tunedOptions : [],
-      },
-    };
-  };
+      };
+    },
+  });
   return [
     root("application", paths.app_root, false),
     root("models", paths.models_root, requireMount),
@@ -64,6 +67,19 @@ interface RecordedFacts {
   readonly isTuned: boolean;
 }
 
+/** The facts, at most half an interval old: `setup --accept-disk` and `tune apply` change them below a running daemon. */
+function freshFacts(app: App): () => RecordedFacts {
+  const { clock } = app.system;
+  const maxAgeMs = app.settings.monitoring.check_interval * 500;
+  let known: { readonly atMs: number; readonly facts: RecordedFacts } | undefined;
+  return () => {
+    const atMs = clock.monotonicMs();
+    if (known === undefined || atMs - known.atMs > maxAgeMs)
+      known = { atMs, facts: recordedFacts(app) };
+    return known.facts;
+  };
+}
+
 /** What the last generation says of the roots; nothing where there is none or it cannot be read. */
 function recordedFacts(app: App): RecordedFacts {
   try {
@@ -84,33 +100,58 @@ function recordedFacts(app: App): RecordedFacts {
  * @param memory keeps since when backups are expected
  */
 export function monitorEngines(app: App, memory: Memory): MonitorEngines {
+  const known: Known = { models: undefined, comingBytes: {} };
   return {
     links: (signal) => lookAtLinks(app, signal),
-    models: (signal) => lookAtModels(app, signal),
-    backups: (signal) => lookAtBackups(app, memory, signal),
+    models: (signal) => lookAtModels(app, signal, known),
+    backups: (signal) => lookAtBackups(app, memory, signal, known),
+    comingBytes: ({ role }) => known.comingBytes[role] ?? 0,
   };
+}
+
+/** What one look found and another needs; a look that fails leaves nothing of its kind. */
+interface Known {
+  models: ModelsData | undefined;
+  /** Bytes that running downloads and backups will still write. */
+  comingBytes: { readonly [Role in StorageRoot["role"]]?: number };
 }
 
 const modelsTimeoutMs = 30_000;
 
 /** Every model directory of the settings, by a child; those it did not get to are unknown. */
-async function lookAtModels(app: App, signal: AbortSignal): Promise<ModelsData | null> {
+async function lookAtModels(
+  app: App,
+  signal: AbortSignal,
+  known: Known,
+): Promise<ModelsData | null> {
   const { hostPaths } = app.system;
   const { models, paths } = app.settings;
   const root = hostPaths.real(paths.models_root);
-  if (!isMounted(app, root) || !(await answers(root, signal))) return null;
+  if (!isMounted(app, root) || !(await answers(root, signal))) {
+    known.models = undefined;
+    known.comingBytes = { ...known.comingBytes, models: 0 };
+    return null;
+  }
   const active = hostPaths.real(paths.models_active);
   const directories = Object.entries(models.model_directories).map(([key, name]) => ({
     key,
     path: joinPath(active, name),
   }));
-  if (directories.length === 0) return { models: [] };
-  const run = await runProcess(
-    [...selfCommand(), "__child", "monitor-models", ...directories.map(({ path }) => path)],
-    { timeoutMs: modelsTimeoutMs, signal },
-  );
+  const downloads = [paths.models_downloads, paths.models_staging]
+    .map((path) => hostPaths.real(path))
+    .filter((path) => isWithin(path, root));
+  const asked = [...directories.map(({ path }) => path), "--", ...downloads];
+  const run = await runProcess([...selfCommand(), "__child", "monitor-models", ...asked], {
+    timeoutMs: modelsTimeoutMs,
+    signal,
+  });
   const lines = run.stdout.split("\n").slice(0, -1);
-  return {
+  const last = lines[directories.length];
+  if (last !== undefined) {
+    const { comingBytes } = JSON.parse(last) as { comingBytes: number };
+    known.comingBytes = { ...known.comingBytes, models: comingBytes };
+  }
+  known.models = {
     models: directories.map(({ key, path }, at) => {
       const line = lines[at];
       return toModelState(
@@ -120,6 +161,7 @@ async function lookAtModels(app: App, signal: AbortSignal): Promise<ModelsData |
       );
     }),
   };
+  return known.models;
 }
 
 function toModelState(key: string, path: string, report: ModelReport | undefined): ModelStateData {
@@ -143,33 +185,64 @@ function toModelState(key: string, path: string, report: ModelReport | undefined
 
 const backupsTimeoutMs = 20_000;
 const sinceKey = "backups.since";
+const modelsKey = "backups.models";
 
 /** What the catalogue and the repository say, by a child; null: nobody answered, or the root is not mounted. */
 async function lookAtBackups(
   app: App,
   memory: Memory,
   signal: AbortSignal,
+  known: Known,
 ): Promise<BackupsData | null> {
-  const { backup } = app.settings;
+  const { backup, paths } = app.settings;
   if (!backup.enable_auto_backup) return { ...noBackups, sinceMs: null };
   // Not `backupPlaces`: it resolves the links of the active models, which hangs on a dead mount.
   const { stateDir } = statePlaces(app.system, app.settings.agent.state_dir);
-  const backupRoot = app.system.hostPaths.real(app.settings.paths.backup_root);
+  const backupRoot = app.system.hostPaths.real(paths.backup_root);
   if (!isMounted(app, backupRoot) || !(await answers(backupRoot, signal))) return null;
+  const activePath = app.system.hostPaths.real(paths.models_active);
+  const whole = known.models?.models.filter(({ state }) => state === "whole") ?? [];
+  const question: BackupQuestion = {
+    activePath,
+    models: whole.map(({ path }) => nameOf(path)),
+    activeBytes: contentBytes(known.models),
+  };
   const run = await runProcess(
-    [...selfCommand(), "__child", "monitor-backups", stateDir, backupRoot],
+    [
+      ...selfCommand(),
+      "__child",
+      "monitor-backups",
+      stateDir,
+      backupRoot,
+      JSON.stringify(question),
+    ],
     { timeoutMs: backupsTimeoutMs, signal },
   );
   if (run.exitCode !== 0) return null;
-  const facts = JSON.parse(run.stdout) as BackupFacts;
+  const { absent, comingBytes, ...facts } = JSON.parse(run.stdout) as BackupFacts;
+  known.comingBytes = { ...known.comingBytes, backup: comingBytes };
   const nowMs = app.system.clock.nowMs();
   const schedule = backupSchedule(app);
+  const periodS = shortestPeriodS(schedule, nowMs);
+  const seen = known.models === undefined ? {} : modelsSince(memory, question.models, nowMs);
+  const uncovered = absent.filter((name) => {
+    const sinceMs = seen[name] ?? nowMs;
+    // Known when the last backup began: it was passed over. Else it has the time that a backup has.
+    const isPassedOver = facts.lastCompleteMs !== null && sinceMs < facts.lastCompleteMs;
+    const isLate = periodS !== null && nowMs - sinceMs > periodS * 1500;
+    return facts.lastCompleteMs !== null && (isPassedOver || isLate);
+  });
   return {
     ...noBackups,
     ...facts,
+    uncovered: uncovered.map((name) => joinPath(activePath, name)),
+    budgetProblem:
+      facts.coverage === null
+        ? null
+        : (judgeBudget(facts.coverage.bytesTotal, rollingOptions(app)) ?? null),
     sinceMs: expectedSince(memory, nowMs),
     nextScheduledMs: nextRun(schedule, nowMs)?.dueMs ?? null,
-    periodS: shortestPeriodS(schedule, nowMs),
+    periodS,
     verifyEveryS: backup.verify_every_days * 86_400,
   };
 }
@@ -186,7 +259,29 @@ const noBackups: BackupsData = {
   failedJobs: [],
   shrunk: null,
   uncovered: [],
+  coverage: null,
+  budgetProblem: null,
 };
+
+/** The content of a backup of all models; null where not each could be looked at. */
+function contentBytes(models: ModelsData | undefined): number | null {
+  const known = models?.models.filter(({ state }) => state !== "missing");
+  if (known === undefined || known.some(({ sizeBytes }) => sizeBytes === null)) return null;
+  return known.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
+}
+
+/** Since when each model is known to be there; what is gone is forgotten. */
+function modelsSince(memory: Memory, names: readonly string[], nowMs: number) {
+  const before = (memory.read(modelsKey) ?? {}) as Readonly<Record<string, unknown>>;
+  const since = Object.fromEntries(
+    names.map((name) => {
+      const atMs = before[name];
+      return [name, typeof atMs === "number" && atMs <= nowMs ? atMs : nowMs];
+    }),
+  );
+  if (JSON.stringify(since) !== JSON.stringify(before)) memory.write(modelsKey, since);
+  return since;
+}
 
 /** Ages count from the first time the monitor looked: a fresh host is not late. */
 function expectedSince(memory: Memory, nowMs: number): number {

@@ -48,7 +48,7 @@ export interface MonitorEngines {
   readonly links?: EngineLook<LinksData> | undefined;
   readonly models?: EngineLook<ModelsData> | undefined;
   readonly backups?: EngineLook<BackupsData> | undefined;
-  /** Bytes known to come to a root: downloads, backups, less what retention frees. */
+  /** Bytes known to come to a root: running downloads and backups. */
   readonly comingBytes?: ((root: StorageRoot) => number) | undefined;
 }
 

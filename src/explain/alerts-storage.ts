@@ -198,9 +198,19 @@ export const explanations: Explanations = {
     ],
   },
   BACKUP_VERIFY_OVERDUE: {
-    meaning: "No backup was verified for one and a half times BACKUP_VERIFY_EVERY_DAYS.",
-    causes: ["the verification job does not run or fails"],
-    remedy: ["`citadel-agent backup verify`"],
+    meaning:
+      "No backup was verified for one and a half times BACKUP_VERIFY_EVERY_DAYS, or stored content waits longer than that setting allows.",
+    causes: [
+      "the daily verification does not run or fails",
+      "BACKUP_IO_LIMIT is too low for what is stored",
+    ],
+    remedy: ["`citadel-agent backup status`", "`citadel-agent backup verify --rolling`"],
+  },
+  BACKUP_VERIFY_BUDGET: {
+    meaning:
+      "At BACKUP_IO_LIMIT the daily verification cannot read every stored byte within BACKUP_VERIFY_EVERY_DAYS.",
+    causes: ["the repository grew", "the limit is low"],
+    remedy: ["raise BACKUP_IO_LIMIT or BACKUP_VERIFY_EVERY_DAYS"],
   },
   BACKUP_JOB_FAILED: {
     meaning: "A scheduled backup job failed.",

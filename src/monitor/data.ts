@@ -76,7 +76,7 @@ export interface RootSpace {
   readonly usage: number | null;
   /** Null where the file system has no fixed number of inodes. */
   readonly inodeUsage: number | null;
-  /** Bytes known to come (downloads, backups) less what retention will free. */
+  /** Bytes known to come: running downloads and backups. What retention will free is not counted. */
   readonly comingBytes: number;
   readonly trend: SpaceTrend | null;
 }
@@ -136,7 +136,8 @@ export interface LatencyData {
   readonly roots: readonly RootLatency[];
 }
 
-export type SmartState = "ok" | "warning" | "failed" | "unknown";
+/** `not_applicable`: the device has no SMART to speak of (virtual, loop). */
+export type SmartState = "ok" | "warning" | "failed" | "unknown" | "not_applicable";
 export type SmartProblemKind =
   "failing" | "wear" | "temperature" | "media_errors" | "spare" | "self_test" | "log" | "cable";
 export interface SmartProblem {
@@ -259,6 +260,17 @@ export interface BackupsData {
   } | null;
   /** Sources that should be in a snapshot and are in none. */
   readonly uncovered: readonly string[];
+  /** How much of what is stored was proved within the window; null before the first slice. */
+  readonly coverage: {
+    /** 0..1. */
+    readonly ratio: number;
+    /** How long beyond the window the oldest content waits. */
+    readonly lagS: number;
+    readonly bytesTotal: number;
+    readonly measuredAtMs: number;
+  } | null;
+  /** Why the budget of verification cannot reach every byte in its window; null: it can. */
+  readonly budgetProblem: string | null;
 }
 
 export interface ServiceState {

@@ -19,6 +19,9 @@ export const seriesTable: Readonly<Record<string, SeriesInfo>> = {
   storage_reserved_bytes: shown("Bytes reserved for root on the storage root."),
   storage_usage_ratio: kept("Share used, used / (used + available), as df counts."),
   storage_inode_usage_ratio: kept("Share of inodes used."),
+  storage_coming_bytes: shown(
+    "Bytes known to come to the storage root: downloads and backups that run.",
+  ),
   storage_full_in_seconds: shown("Estimated time until the storage root is full."),
   storage_growth_bytes_per_day: shown("Growth of the storage root per day, robust estimate."),
   storage_latency_p50_seconds: shown("Median time of a 4 KiB fsynced write or direct read."),
@@ -50,6 +53,12 @@ export const seriesTable: Readonly<Record<string, SeriesInfo>> = {
   backup_damaged_snapshots: shown("Snapshots known to be damaged."),
   backup_last_complete_timestamp_seconds: shown("When the newest complete snapshot was finished."),
   backup_last_verified_timestamp_seconds: shown("When a snapshot was last verified."),
+  backup_verified_ratio: kept(
+    "Share of the stored bytes that was read and matched within BACKUP_VERIFY_EVERY_DAYS.",
+  ),
+  backup_verify_lag_seconds: kept(
+    "How long beyond BACKUP_VERIFY_EVERY_DAYS the oldest stored content waits to be verified.",
+  ),
   cpu_usage_ratio: kept("Share of all processors busy."),
   cpu_iowait_ratio: shown("Share of time that processors idled with I/O outstanding."),
   load1: shown("Load average over one minute."),

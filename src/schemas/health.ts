@@ -56,7 +56,7 @@ const disk = object({
   roots: list(text),
   model: nullable(text),
   serial: nullable(text),
-  state: oneOf("ok", "warning", "failed", "unknown"),
+  state: oneOf("ok", "warning", "failed", "unknown", "not_applicable"),
   reason: nullable(text),
   standby: bool,
   temperature_celsius: nullable(number),

@@ -221,11 +221,19 @@ describe("backups", () => {
         failedJobs: [],
         shrunk: null,
         uncovered: [],
+        coverage: null,
+        budgetProblem: null,
         ...more,
       }),
       testContext([], nowMs),
     );
   const ago = (hours: number) => nowMs - hours * hourS * 1000;
+  const proved = (lagS: number, measuredAtMs: number) => ({
+    ratio: lagS > 0 ? 0.9 : 1,
+    lagS,
+    bytesTotal: 1e12,
+    measuredAtMs,
+  });
   test.each<[string, Partial<BackupsData>, string[]]>([
     ["fresh", {}, []],
     [
@@ -252,6 +260,15 @@ describe("backups", () => {
       { failedJobs: [{ name: "create", atMs: 0, error: "x" }] },
       ["BACKUP_JOB_FAILED warning"],
     ],
+    ["a model in no snapshot", { uncovered: ["/m/a"] }, ["BACKUP_UNCOVERED warning"]],
+    ["all proved in time", { coverage: proved(0, nowMs) }, []],
+    ["late proofs", { coverage: proved(2 * hourS, nowMs) }, ["BACKUP_VERIFY_OVERDUE warning"]],
+    [
+      "no slice for longer than the window",
+      { coverage: proved(0, ago(8 * 24)) },
+      ["BACKUP_VERIFY_OVERDUE warning"],
+    ],
+    ["a budget too small", { budgetProblem: "needs more" }, ["BACKUP_VERIFY_BUDGET warning"]],
   ])("%s", (_name, more, found) => expect(backups(more)).toEqual(found));
 });
 

@@ -94,6 +94,11 @@ export function createBackupsProbe(options: EngineProbeOptions<BackupsData>): Pr
         labels: {},
         value: data.lastVerifiedMs / 1000,
       });
+    if (data.coverage !== null)
+      times.push(
+        { series: "backup_verified_ratio", labels: {}, value: data.coverage.ratio },
+        { series: "backup_verify_lag_seconds", labels: {}, value: data.coverage.lagS },
+      );
     return {
       state: "ok",
       data,

@@ -9,7 +9,7 @@ import { vanishedOf, type Memory } from "../memory.ts";
 import { defineProbe, type Probe } from "../probe.ts";
 import type { Reading, Value } from "../sample.ts";
 import { parseSmartFile, smartFileName } from "../smart/file.ts";
-import { needsDeviceType, noSmart, parseSmartctl, unknownDisk } from "../smart/parse.ts";
+import { needsDeviceType, parseSmartctl, unknownDisk } from "../smart/parse.ts";
 import type { ToolRunner } from "../tool.ts";
 
 /** A disk to ask about. */
@@ -81,9 +81,10 @@ function readFile(text: string, options: SmartProbeOptions): Reading<SmartData> 
 export function smartReading(data: SmartData): Reading<SmartData> {
   const unknown = data.disks.filter((disk) => disk.state === "unknown");
   const hanging = unknown.find((disk) => /did not return|still hangs/.test(disk.reason ?? ""));
-  const note = unknown.map((disk) => `${disk.device}: ${disk.reason}`).join("; ");
-  const none = unknown.length > 0 && unknown.every((disk) => disk.reason === noSmart);
-  const without = none && unknown.length === data.disks.length;
+  const without =
+    data.disks.length > 0 && data.disks.every((disk) => disk.state === "not_applicable");
+  const silent = without ? data.disks : unknown;
+  const note = silent.map((disk) => `${disk.device}: ${disk.reason}`).join("; ");
   return {
     state: without ? "not_applicable" : unknown.length > 0 ? "unknown" : "ok",
     ...(note === "" ? {} : { note }),
@@ -183,6 +184,8 @@ export function forgetDisk(memory: Memory, device: string): void {
   );
 }
 
+const isJudged = ({ state }: SmartDisk) => state !== "unknown" && state !== "not_applicable";
+
 function smartValues(disk: SmartDisk): Value[] {
   const labels = { device: disk.device };
   const numbers: Record<string, number | null> = {
@@ -193,7 +196,7 @@ function smartValues(disk: SmartDisk): Value[] {
     smart_reallocated_sectors: disk.reallocatedSectors,
     smart_pending_sectors: disk.pendingSectors,
     smart_power_on_hours: disk.powerOnHours,
-    smart_healthy: disk.state === "unknown" ? null : disk.state === "failed" ? 0 : 1,
+    smart_healthy: isJudged(disk) ? (disk.state === "failed" ? 0 : 1) : null,
   };
   return Object.entries(numbers).flatMap(([series, value]) =>
     value === null ? [] : [{ series, labels, value }],

@@ -19,7 +19,7 @@ export interface SpaceProbeOptions {
   readonly paths: Pick<HostPaths, "proc" | "host">;
   /** The trend of a root from the history; undefined where there is none. */
   readonly trend?: ((space: RootSpace) => SpaceTrend | null) | undefined;
-  /** Bytes known to come to a root (downloads, backups), less what retention frees. */
+  /** Bytes known to come to a root: running downloads and backups. */
   readonly comingBytes?: ((root: StorageRoot) => number) | undefined;
 }
 
@@ -111,6 +111,7 @@ function spaceValues(space: RootSpace): Value[] {
     storage_reserved_bytes: space.reservedBytes,
     storage_usage_ratio: space.usage,
     storage_inode_usage_ratio: space.inodeUsage,
+    storage_coming_bytes: space.usage === null ? null : space.comingBytes,
     storage_full_in_seconds: space.trend?.fullInS ?? null,
     storage_growth_bytes_per_day: space.trend?.growthBytesPerDay ?? null,
   };

@@ -70,6 +70,8 @@ export const modelRule = defineRule({
 /** A backup may take this much longer than its period before it is late. */
 const latePeriods = 1.5;
 const lateCriticalPeriods = 3;
+/** Proofs are kept by the hour. */
+const lagToleranceS = 3600;
 
 export const backupRule = defineRule({
   names: [
@@ -77,6 +79,7 @@ export const backupRule = defineRule({
     "BACKUP_DAMAGED",
     "BACKUP_SHRUNK",
     "BACKUP_VERIFY_OVERDUE",
+    "BACKUP_VERIFY_BUDGET",
     "BACKUP_JOB_FAILED",
     "BACKUP_UNCOVERED",
   ],
@@ -86,6 +89,7 @@ export const backupRule = defineRule({
     findings: [
       ...tooOld(data, nowMs),
       ...verifyOverdue(data, nowMs),
+      ...verifyLag(data, nowMs),
       ...data.damaged.map(({ id, reason }) => ({
         name: "BACKUP_DAMAGED",
         severity: "critical" as const,
@@ -154,6 +158,37 @@ function verifyOverdue(data: BackupsData, nowMs: number): Finding[] {
       threshold: limitS,
     },
   ];
+}
+
+/** Stored bytes that were not read for longer than BACKUP_VERIFY_EVERY_DAYS, and a budget that can never read them. */
+function verifyLag(
+  { coverage, budgetProblem, verifyEveryS }: BackupsData,
+  nowMs: number,
+): Finding[] {
+  const found: Finding[] = [];
+  // When no slice ran for the whole window, all of it is late, whatever the last one said.
+  const silentS = coverage === null ? 0 : (nowMs - coverage.measuredAtMs) / 1000;
+  const lagS = Math.max(coverage?.lagS ?? 0, silentS - (verifyEveryS ?? Infinity));
+  if (coverage !== null && lagS > lagToleranceS)
+    found.push({
+      name: "BACKUP_VERIFY_OVERDUE",
+      severity: "warning",
+      labels: { scope: "coverage" },
+      summary: `${((1 - coverage.ratio) * 100).toFixed(1)} % of the stored backups was not verified in time, the oldest ${formatDuration(lagS * 1000)} late`,
+      advice:
+        "see that the daily slice runs (`citadel-agent backup status`); raise BACKUP_IO_LIMIT or BACKUP_VERIFY_EVERY_DAYS if it cannot keep up",
+      value: lagS,
+      threshold: lagToleranceS,
+    });
+  if (budgetProblem !== null)
+    found.push({
+      name: "BACKUP_VERIFY_BUDGET",
+      severity: "warning",
+      labels: {},
+      summary: `the budget of verification is too small: ${budgetProblem}`,
+      advice: "raise BACKUP_IO_LIMIT (bytes/s, 0: no limit) or BACKUP_VERIFY_EVERY_DAYS",
+    });
+  return found;
 }
 
 function shrunk({ shrunk: found }: BackupsData): Finding[] {

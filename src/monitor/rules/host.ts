@@ -118,7 +118,7 @@ function judgeGpu(gpu: Gpu, context: RuleContext): Finding[] {
       "GPU_MEMORY",
       memory,
       `${percent(gpu.memoryUsage)} of its memory is used`,
-      "a model server takes what it is told to (`--gpu-memory-utilization`); raise STORAGE_MONITOR_GPU_MEMORY_WARNING if this is meant",
+      "normal for a model server that takes its memory in advance (vLLM: 0.9 by default, `--gpu-memory-utilization`): set STORAGE_MONITOR_GPU_MEMORY_WARNING above its share then; else see `nvidia-smi` for who holds it",
       { value: gpu.memoryUsage, threshold: memoryLimits[memory] },
     );
   const criticalC = context.thresholds.gpuTemperatureCriticalC;

@@ -29,7 +29,7 @@ const diskSchema = v.object({
   model: text,
   serial: text,
   protocol: v.nullable(v.picklist(["ATA", "NVMe", "SCSI", "other"])),
-  state: v.picklist(["ok", "warning", "failed", "unknown"]),
+  state: v.picklist(["ok", "warning", "failed", "unknown", "not_applicable"]),
   reason: text,
   standby: v.boolean(),
   exitStatus: number,

@@ -67,12 +67,13 @@ export function parseSmartctl(output: SmartctlOutput): SmartDisk {
   const reason = standbyReason(document, input) ?? refusal(input);
   const problems = findProblems(input);
   const state = judgeState(input, problems);
+  const said = state === "unknown" ? (reason ?? "the drive gave no health status") : null;
   return {
     ...publicFacts(input),
     standby: input.standby || reason === standbyText,
-    state,
+    state: said === noSmart ? "not_applicable" : state,
     problems,
-    reason: state === "unknown" ? (reason ?? "the drive gave no health status") : null,
+    reason: said,
   };
 }
 

@@ -13,10 +13,15 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { createVolatileMemory } from "../../../src/monitor/memory.ts";
 import { createGpuProbe, type GpuProbeOptions } from "../../../src/monitor/probes/gpu.ts";
-import { createSmartProbe, type SmartProbeOptions } from "../../../src/monitor/probes/smart.ts";
+import {
+  createSmartProbe,
+  smartReading,
+  type SmartProbeOptions,
+} from "../../../src/monitor/probes/smart.ts";
 import { createSleepCheck } from "../../../src/monitor/standby.ts";
 import { createToolRunner } from "../../../src/monitor/tool.ts";
 import type { BackingDisk } from "../../../src/monitor/topology.ts";
+import { unknownDisk } from "../../../src/monitor/smart/parse.ts";
 import { formatSmartFile, parseSmartFile } from "../../../src/monitor/smart/file.ts";
 import { systemClock } from "../../../src/system/index.ts";
 import { fixturesRoot } from "../../support/fixtures.ts";
@@ -146,7 +151,24 @@ describe("smart", () => {
       },
     });
     install("smartctl", `echo '${none}'; exit 1`);
-    expect((await smart().run(signal())).state).toBe("not_applicable");
+    expect(await smart().run(signal())).toMatchObject({
+      state: "not_applicable",
+      data: { disks: [{ state: "not_applicable", reason: "the device has no SMART" }] },
+    });
+    // Beside a disk that has, it hides nothing and spoils nothing.
+    const disk = (state: "ok" | "unknown" | "not_applicable") => ({
+      ...unknownDisk(`/dev/${state}`, ["models"], state),
+      state,
+    });
+    const reading = (...states: Parameters<typeof disk>[0][]) =>
+      smartReading({ disks: states.map(disk), vanished: [], source: "smartctl" });
+    expect(reading("ok", "not_applicable").state).toBe("ok");
+    expect(reading("unknown", "not_applicable")).toMatchObject({
+      state: "unknown",
+      note: "/dev/unknown: unknown",
+    });
+    const healthy = reading("ok", "not_applicable").values;
+    expect(healthy).toEqual([{ series: "smart_healthy", labels: { device: "/dev/ok" }, value: 1 }]);
   });
 
   test("without smartctl it is unknown; switched off it does not apply and asks nobody", async () => {
