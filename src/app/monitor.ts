@@ -26,7 +26,7 @@ import type {
   StorageRoot,
 } from "../monitor/data.ts";
 import { createLatencySurvey } from "../monitor/latency-survey.ts";
-import { openKernelCursor } from "../monitor/kernel-records.ts";
+import { openKernelCursor, openKernelFeed } from "../monitor/kernel-records.ts";
 import { createVolatileMemory, type Memory } from "../monitor/memory.ts";
 import type { AnyProbe } from "../monitor/probe.ts";
 import type { Thresholds } from "../monitor/rule.ts";
@@ -109,7 +109,7 @@ export function createProbes(app: App, options: ProbesOptions): AnyProbe[] {
   const intervalS = monitoring.check_interval;
   const memory = options.memory ?? createVolatileMemory();
   const tool = createToolRunner({ timeoutMs: toolTimeoutMs, path: options.toolPath });
-  const topology = () => readTopology(hostPaths, roots);
+  const topology = rememberTopology(app, roots);
   const models = remembering(engines.models);
   const probes: AnyProbe[] = [
     createMountsProbe({ intervalS, paths: hostPaths, roots }),
@@ -134,7 +134,7 @@ export function createProbes(app: App, options: ProbesOptions): AnyProbe[] {
       memory,
       clock,
       // Below --root the disks are those of a tree, not of the running kernel.
-      targets: () => (hostPaths.relocated ? [] : topology().map(toSmartTarget)),
+      targets: () => (hostPaths.relocated ? [] : readTopology(hostPaths, roots).map(toSmartTarget)),
       file: options.smartFromFile
         ? () => readText(joinPath(hostPaths.runtimeDir, smartFileName))
         : undefined,
@@ -143,7 +143,7 @@ export function createProbes(app: App, options: ProbesOptions): AnyProbe[] {
     createModelsProbe({ intervalS: contentIntervalS, look: models?.look }),
     createBackupsProbe({ intervalS: contentIntervalS, look: engines.backups }),
     createHostProbe({ intervalS, clock, procPath: hostPaths.proc }),
-    ...kernelAndGpu(app, options, memory, tool),
+    ...kernelAndGpu(app, { ...options, memory, tool, topology }),
   ];
   if (!hostPaths.relocated)
     probes.push(
@@ -172,21 +172,44 @@ export function createProbes(app: App, options: ProbesOptions): AnyProbe[] {
   return probes;
 }
 
-function kernelAndGpu(
-  { system, settings }: App,
-  options: ProbesOptions,
-  memory: Memory,
-  tool: ReturnType<typeof createToolRunner>,
-): AnyProbe[] {
+const topologyAgeMs = 300_000;
+
+/**
+ * The disks behind the roots, looked up again when the mount table is another, or after five minutes: walking /sys
+ * was a third of the daemon's processor time.
+ */
+function rememberTopology({ system }: App, roots: readonly StorageRoot[]) {
+  const { clock, hostPaths } = system;
+  let known:
+    | { atMs: number; mounts: string | undefined; disks: ReturnType<typeof readTopology> }
+    | undefined;
+  return () => {
+    const atMs = clock.monotonicMs();
+    const { proc } = hostPaths;
+    const mounts = proc === undefined ? undefined : readText(joinPath(proc, "self/mountinfo"));
+    if (known === undefined || known.mounts !== mounts || atMs - known.atMs > topologyAgeMs)
+      known = { atMs, mounts, disks: readTopology(hostPaths, roots) };
+    return known.disks;
+  };
+}
+
+interface KernelAndGpu extends Pick<ProbesOptions, "kernelLookBackMs"> {
+  readonly memory: Memory;
+  readonly tool: ReturnType<typeof createToolRunner>;
+  readonly topology: () => ReturnType<typeof readTopology>;
+}
+
+function kernelAndGpu({ system, settings }: App, options: KernelAndGpu): AnyProbe[] {
   const { hostPaths } = system;
   const { proc, sys } = hostPaths;
   // The kernel log and the GPUs are the running host's, never those of a tree below --root.
   if (hostPaths.relocated || proc === undefined || sys === undefined) return [];
+  const feed = openKernelFeed(joinPath(hostPaths.dev, "kmsg"));
   const cursorOf = (key: string) =>
     openKernelCursor({
-      devicePath: joinPath(hostPaths.dev, "kmsg"),
+      feed,
       procPath: proc,
-      memory,
+      memory: options.memory,
       key,
       lookBackMs: options.kernelLookBackMs,
     });
@@ -194,12 +217,12 @@ function kernelAndGpu(
     createKernelProbe({
       intervalS: settings.monitoring.check_interval,
       cursor: cursorOf("kernel.place"),
-      devices: () => kernelDevices(readTopology(hostPaths, options.roots)),
+      devices: () => kernelDevices(options.topology()),
     }),
     createGpuProbe({
       intervalS: gpuIntervalS,
-      tool,
-      memory,
+      tool: options.tool,
+      memory: options.memory,
       cursor: cursorOf("gpu.place"),
       hasDevice: () => hasPciDisplay(sys, "0x10de"),
     }),

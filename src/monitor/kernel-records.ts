@@ -3,7 +3,7 @@
 
 import { messageOf } from "../core/index.ts";
 import { readText } from "../system/index.ts";
-import { readKernelLog } from "../system/kernel-log.ts";
+import { openKernelLog } from "../system/kernel-log.ts";
 import type { Memory } from "./memory.ts";
 
 export interface KernelRecord {
@@ -49,12 +49,39 @@ export interface KernelLook {
 }
 
 export interface KernelCursor {
-  /** New records of the kernel itself since the last look. @throws what `readKernelLog` throws */
+  /** New records of the kernel itself since the last look. @throws what reading the log throws */
   next(): KernelLook;
 }
 
+/** The log, read once for several cursors: each gets every record from its own first look on. */
+export interface KernelFeed {
+  /** @throws what reading the log throws */
+  subscribe(): () => readonly KernelRecord[];
+}
+
+/** Opens the feed of a process; nothing is read before the first look. */
+export function openKernelFeed(devicePath: string): KernelFeed {
+  const log = openKernelLog(devicePath);
+  const queues: KernelRecord[][] = [];
+  return {
+    subscribe() {
+      const queue: KernelRecord[] = [];
+      queues.push(queue);
+      return () => {
+        const fresh = parseKernelRecords(log.read().text);
+        for (const each of queues) {
+          for (const record of fresh) each.push(record);
+          // Whoever does not look loses the oldest, as in the kernel's own ring.
+          if (each.length > maxRecords) each.splice(0, each.length - maxRecords);
+        }
+        return queue.splice(0);
+      };
+    },
+  };
+}
+
 export interface KernelCursorOptions {
-  readonly devicePath: string;
+  readonly feed: KernelFeed;
   /** `/proc`: boot id and uptime. */
   readonly procPath: string;
   readonly memory: Memory;
@@ -66,14 +93,15 @@ export interface KernelCursorOptions {
 
 /** Opens a cursor that remembers its place across restarts of the agent, not across boots. */
 export function openKernelCursor(options: KernelCursorOptions): KernelCursor {
-  const { devicePath, procPath, memory, key, lookBackMs } = options;
+  const { feed, procPath, memory, key, lookBackMs } = options;
+  const take = feed.subscribe();
   return {
     next() {
       const bootId = readText(`${procPath}/sys/kernel/random/boot_id`)?.trim() ?? "unknown";
       const place = memory.read(key) as { bootId?: unknown; sequence?: unknown } | undefined;
       const last =
         place?.bootId === bootId && typeof place.sequence === "number" ? place.sequence : undefined;
-      const all = parseKernelRecords(readKernelLog(devicePath).text);
+      const all = take();
       const newest = all.at(-1)?.sequence;
       if (newest !== undefined) memory.write(key, { bootId, sequence: newest });
       // After the log was cleared or numbers restarted, an old place means nothing.

@@ -1,7 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { openKernelCursor, parseKernelRecords } from "../../../src/monitor/kernel-records.ts";
+import {
+  openKernelCursor,
+  openKernelFeed,
+  parseKernelRecords,
+} from "../../../src/monitor/kernel-records.ts";
 import { createVolatileMemory } from "../../../src/monitor/memory.ts";
 import {
   createKernelProbe,
@@ -101,7 +105,7 @@ describe("the place in the log", () => {
     `3,${number},${atS * 1e6},-;${text}\n`;
   const cursorOf = (root: string, memory = createVolatileMemory()) =>
     openKernelCursor({
-      devicePath: `${root}/kmsg`,
+      feed: openKernelFeed(`${root}/kmsg`),
       procPath: `${root}/proc`,
       memory,
       key: "kernel.place",
@@ -159,17 +163,27 @@ describe("the place in the log", () => {
     expect(reading.note).toContain("No such file");
   });
 
-  test.skipIf(process.geteuid?.() !== 0)("the real kernel log is read without waiting", () => {
-    const cursor = openKernelCursor({
-      devicePath: "/dev/kmsg",
-      procPath: "/proc",
-      memory: createVolatileMemory(),
-      key: "kernel.place",
-      lookBackMs: 1e12,
-    });
-    const first = cursor.next();
-    expect(first.records.length).toBeGreaterThan(10);
-    const numbers = first.records.map((r) => r.sequence);
-    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
-  });
+  test.skipIf(process.geteuid?.() !== 0)(
+    "the real kernel log is read once for two cursors, without waiting, and on from there",
+    () => {
+      const feed = openKernelFeed("/dev/kmsg");
+      const open = () =>
+        openKernelCursor({
+          feed,
+          procPath: "/proc",
+          memory: createVolatileMemory(),
+          key: "kernel.place",
+          lookBackMs: 1e12,
+        });
+      const [one, other] = [open(), open()];
+      const first = one.next();
+      expect(first.records.length).toBeGreaterThan(10);
+      const numbers = first.records.map((r) => r.sequence);
+      expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+      const again = other.next().records.map((r) => r.sequence);
+      expect(again.slice(0, numbers.length)).toEqual(numbers);
+      const later = one.next().records.map((r) => r.sequence);
+      expect(later.every((sequence) => sequence > (numbers.at(-1) ?? 0))).toBe(true);
+    },
+  );
 });
