@@ -37,7 +37,11 @@ export async function previewUninstall(
 ): Promise<UninstallPreview> {
   const tune = await previewTuneRollback(app, engine, signal);
   const units = planUnits(engine);
-  const layout = await planLayoutRemoval(app, engine, wish, signal);
+  // Units and tuning made links and directories too: what their way back removes is not removed twice.
+  const handled = new Set<string>(
+    [...units.operations, ...tune.plan.operations].map(({ path }) => path),
+  );
+  const layout = await planLayoutRemoval(app, engine, wish, handled, signal);
   const refused = [...tune.plan.conflicts, ...units.conflicts];
   const plan: Plan = {
     command: wish.purgeLinks ? "uninstall --purge-links" : "uninstall",
@@ -79,6 +83,7 @@ async function planLayoutRemoval(
   app: App,
   engine: Engine,
   wish: UninstallWish,
+  handled: ReadonlySet<string>,
   signal: AbortSignal | undefined,
 ): Promise<LayoutRemoval> {
   const removal: LayoutRemoval = { operations: [], stays: [] };
@@ -88,13 +93,14 @@ async function planLayoutRemoval(
     return removal;
   }
   const { state } = engine;
-  const links = state.ownedPaths("link") as AbsolutePath[];
+  const ours = state.ownedPaths("link") as AbsolutePath[];
+  const links = ours.filter((path) => !handled.has(path));
   const answers = await survey(
     links.map((path) => ({ kind: "state", path })),
     { signal },
   );
   for (const [at, path] of links.entries()) planLink(engine, path, answers[at], removal);
-  await planDirectories(engine, removal, signal);
+  await planDirectories(engine, removal, handled, signal);
   return removal;
 }
 
@@ -159,16 +165,17 @@ function planLink(
 async function planDirectories(
   engine: Engine,
   removal: LayoutRemoval,
+  handled: ReadonlySet<string>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const ours = (engine.state.ownedPaths("directory") as AbsolutePath[]).toSorted(
-    (a, b) => depthOf(b) - depthOf(a),
-  );
+  const ours = (engine.state.ownedPaths("directory") as AbsolutePath[])
+    .filter((path) => !handled.has(path))
+    .toSorted((a, b) => depthOf(b) - depthOf(a));
   const answers = await survey(
     ours.map((path) => ({ kind: "names", path })),
     { signal },
   );
-  const going = new Set<string>(removal.operations.map(({ path }) => path));
+  const going = new Set<string>([...handled, ...removal.operations.map(({ path }) => path)]);
   const staying: AbsolutePath[] = [];
   for (const [at, path] of ours.entries()) {
     const answer = answers[at];
