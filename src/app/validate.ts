@@ -67,9 +67,9 @@ function managedFiles(app: App, view: LayoutView): ManagedFile[] {
   const [unit] = findMonitorUnits(hostPaths);
   const script = verifyScript(view.desired, view.actual);
   return [
-    { path: binaryPath, problem: binaryProblem(app), fix: install },
+    { path: hostPaths.real(binaryPath), problem: binaryProblem(app), fix: install },
     {
-      path: unit ?? unitPath,
+      path: hostPaths.real(unit ?? unitPath),
       problem: unit === undefined ? "no unit starts `citadel-agent monitor`" : undefined,
       fix: install,
     },
