@@ -1,11 +1,13 @@
 // From a bare tree to ten of ten below --root: the commands of the agent, and for what only the booted host can do
 // (kernel, mounts, systemd) a stand-in that does to the recorded tree what the listed commands would do.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync, chmodSync } from "node:fs";
 import { createHostTree, type HostTree } from "../support/host-tree.ts";
 import * as machines from "../support/machines.ts";
 import { runCli } from "../support/run-cli.ts";
+
+setDefaultTimeout(60_000); // a machine that is busy with other tests is no failure
 
 interface Validation {
   readonly checks: readonly { id: string; ok: boolean; found: string; fix: string | null }[];

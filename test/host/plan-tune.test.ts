@@ -1,9 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { discoverHost, planTune, type HostFacts, type TunePlan } from "../../src/host/index.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { createHostPaths, readEnvironment } from "../../src/system/index.ts";
 import { createHostTree, type TreeDisk, type TreeMount } from "../support/host-tree.ts";
 import * as machines from "../support/machines.ts";
+
+setDefaultTimeout(60_000); // a machine that is busy with other tests is no failure
 
 type Spec = Parameters<typeof createHostTree>[0];
 
