@@ -146,6 +146,8 @@ export function checkTrim(facts: HostFacts): Check {
         ? null
         : missing
           ? "install util-linux, then citadel-agent tune apply"
-          : "citadel-agent tune apply (or: systemctl enable --now fstrim.timer)",
+          : facts.container === undefined
+            ? "citadel-agent tune apply (or: systemctl enable --now fstrim.timer)"
+            : "on the host, outside the container: systemctl enable --now fstrim.timer",
   };
 }

@@ -249,6 +249,10 @@ describe("9 trim", () => {
     fails(checkTrim({ ...live, trim }), "enabled, inactive", "enable --now");
     passes(checkTrim({ ...live, trim: { ...trim, active: "active" } }));
   });
+  test("in a container the command is for the host", async () => {
+    const container = "/run/systemd/container";
+    fails(checkTrim({ ...(await factsOf(untuned)), container }), "disabled", "on the host");
+  });
   test("fails where it is not installed", async () =>
     fails(checkTrim(await factsOf({})), "not installed", "util-linux"));
 });
