@@ -1,5 +1,5 @@
-// The schedule from the app: what is due, running it (backup, retention, a test restore, a slice of verification),
-// and its installation as systemd timers or as our own block of root's crontab.
+// The schedule from the app: what is due, and running it (backup, retention, a test restore, a slice of verification).
+// Its installation on the host is schedule-install.ts.
 
 import {
   nextRun,
@@ -9,22 +9,10 @@ import {
   type DueRun,
   type ScheduleEntry,
 } from "../backup/schedule.ts";
-import { toOnCalendar, withCronBlock } from "../backup/schedule.ts";
 import { defaultRules } from "../backup/retention.ts";
 import { listSnapshots } from "../backup/repository.ts";
-import { CitadelError, joinPath, type AbsolutePath } from "../core/index.ts";
-import {
-  listDirectory,
-  lstat,
-  makeDirectories,
-  readText,
-  runProcess,
-  selfCommand,
-  writeFileAtomic,
-} from "../system/index.ts";
+import { CitadelError } from "../core/index.ts";
 import { acquireLock, tryLock } from "../system/lock.ts";
-import { removeFile } from "../system/raw-file.ts";
-import { assertTrustedProgram } from "../system/trusted-directory.ts";
 import type { App } from "./app.ts";
 import { planCleanup, runCleanup } from "./backup-cleanup.ts";
 import { createConfigsBackup } from "./backup-configs.ts";
@@ -199,122 +187,4 @@ async function runSteps(app: App, run: DueRun, context: CreateContext): Promise<
     await attempt("test_restore", () => testRestore(app, context.signal));
   }
   return steps;
-}
-
-const unitName = "citadel-agent-backup";
-
-export interface InstallPlan {
-  readonly kind: "systemd" | "cron";
-  /** Path and new content; undefined content: the file goes. */
-  readonly files: readonly { readonly path: AbsolutePath; readonly content: string | undefined }[];
-  /** What has to run on the host afterwards. */
-  readonly commands: readonly (readonly string[])[];
-}
-
-const binaryPath = "/usr/local/bin/citadel-agent";
-
-/**
- * The command that timers start as root: the installed binary, or this very program.
- * @throws kind `permission`, code PROGRAM_NOT_TRUSTED, where somebody else could change it
- */
-function programPath(app: App): string {
-  if (app.system.hostPaths.relocated) return binaryPath;
-  const command = lstat(binaryPath) === undefined ? selfCommand() : [binaryPath];
-  if (app.system.environment.isRoot) for (const path of command) assertTrustedProgram(path);
-  return command.join(" ");
-}
-
-/** What installing (or removing) the schedule would write. */
-export function planSchedule(app: App, kind: "systemd" | "cron", isRemoval: boolean): InstallPlan {
-  const schedule = app.settings.backup.enable_auto_backup ? backupSchedule(app) : [];
-  if (kind === "cron") return planCron(app, isRemoval ? [] : schedule);
-  const directory = joinPath(app.system.hostPaths.etc, "systemd/system");
-  const timers = schedule
-    .flatMap(({ cron }) => toOnCalendar(cron))
-    .map((text) => `OnCalendar=${text}`);
-  const service = `# Written by citadel-agent backup schedule install.
-[Unit]
-Description=Backups of citadel-agent that are due
-
-[Service]
-Type=oneshot
-ExecStart=${isRemoval ? "" : programPath(app)} backup run-due
-IOSchedulingClass=best-effort
-IOSchedulingPriority=7
-Nice=10
-`;
-  const timer = `# Written by citadel-agent backup schedule install: the schedule of the settings, in local time.
-[Unit]
-Description=Schedule of citadel-agent backups
-
-[Timer]
-${[...new Set(timers)].join("\n")}
-Persistent=true
-Unit=${unitName}.service
-
-[Install]
-WantedBy=timers.target
-`;
-  const content = (text: string) => (isRemoval ? undefined : text);
-  return {
-    kind,
-    files: [
-      { path: joinPath(directory, `${unitName}.service`), content: content(service) },
-      { path: joinPath(directory, `${unitName}.timer`), content: content(timer) },
-    ],
-    commands: isRemoval
-      ? [["systemctl", "daemon-reload"]]
-      : [
-          ["systemctl", "daemon-reload"],
-          ["systemctl", "enable", "--now", `${unitName}.timer`],
-        ],
-  };
-}
-
-function planCron(app: App, schedule: readonly ScheduleEntry[]): InstallPlan {
-  const path = app.system.hostPaths.real("/var/spool/cron/crontabs/root");
-  const lines = schedule.map(({ cron }) => `${cron} ${programPath(app)} backup run-due`);
-  const content = withCronBlock(readText(path) ?? "", [...new Set(lines)]);
-  return { kind: "cron", files: [{ path, content }], commands: [] };
-}
-
-/** systemd where it runs (or, below --root, where its directory is), else cron. */
-export function scheduleKind(app: App): "systemd" | "cron" {
-  const { hostPaths } = app.system;
-  const sign = hostPaths.relocated ? "/etc/systemd/system" : "/run/systemd/system";
-  return listDirectory(hostPaths.real(sign)) === undefined ? "cron" : "systemd";
-}
-
-/** Writes the files and, on the host itself, runs the commands. @returns the commands left for the host */
-export async function applySchedule(
-  app: App,
-  plan: InstallPlan,
-  signal: AbortSignal,
-): Promise<string[]> {
-  const { hostPaths } = app.system;
-  const isRemoval = plan.files.every(({ content }) => content === undefined);
-  if (!hostPaths.relocated && isRemoval) {
-    await runQuietly(["systemctl", "disable", "--now", `${unitName}.timer`], signal);
-  }
-  for (const { path, content } of plan.files) {
-    if (content === undefined) removeFile(Buffer.from(path).toString("latin1"));
-    else {
-      makeDirectories(path.slice(0, path.lastIndexOf("/")), 0o755);
-      writeFileAtomic(path, content, { mode: plan.kind === "cron" ? 0o600 : 0o644 });
-    }
-  }
-  if (hostPaths.relocated) return plan.commands.map((command) => command.join(" "));
-  for (const command of plan.commands) await runQuietly(command, signal);
-  return [];
-}
-
-async function runQuietly(command: readonly string[], signal: AbortSignal): Promise<void> {
-  const { exitCode, stderr } = await runProcess(command, { timeoutMs: 30_000, signal });
-  if (exitCode === 0) return;
-  throw new CitadelError({
-    kind: "unavailable",
-    code: "SCHEDULE_NOT_ENABLED",
-    message: `${command.join(" ")} failed: ${stderr.trim().split("\n")[0] ?? ""}`,
-    hint: "the files are written; see `systemctl status` and run the command by hand",
-  });
 }

@@ -88,7 +88,7 @@ function missingDirectory(app: App): Operation[] {
   return steps;
 }
 
-const makeDirectory = (path: AbsolutePath): Operation => ({
+export const makeDirectory = (path: AbsolutePath): Operation => ({
   op: "make_dir",
   path,
   why: "units lie there",
@@ -96,7 +96,7 @@ const makeDirectory = (path: AbsolutePath): Operation => ({
   after: { type: "directory", mode: 0o755 },
 });
 
-function writeUnit({ unit, path, file }: UnitState): Operation[] {
+export function writeUnit({ unit, path, file }: UnitState): Operation[] {
   if (file === "current") return [];
   const former = readBytes(path);
   return [
@@ -112,7 +112,7 @@ function writeUnit({ unit, path, file }: UnitState): Operation[] {
   ];
 }
 
-function removeUnit(path: AbsolutePath, why: string): Operation[] {
+export function removeUnit(path: AbsolutePath, why: string): Operation[] {
   const former = readBytes(path);
   if (former === undefined) return [];
   return [
@@ -128,7 +128,7 @@ function removeUnit(path: AbsolutePath, why: string): Operation[] {
 
 const external = (value: string) => ({ type: "external", value }) as const;
 
-const daemonReload = (): Operation => ({
+export const daemonReload = (): Operation => ({
   op: "run_command",
   path: statePath("reload"),
   why: "systemd reads its units",
@@ -142,7 +142,7 @@ const daemonReload = (): Operation => ({
 });
 
 /** Undone last: then the files are as they were. */
-const reloadOnUndo = (): Operation => ({
+export const reloadOnUndo = (): Operation => ({
   ...daemonReload(),
   path: statePath("reload-when-undone"),
   why: "systemd reads its units again should this be taken back",
@@ -165,7 +165,10 @@ function readEnabled(unit: Unit): string[] {
 const wantedBy = ({ content }: Unit) =>
   /^WantedBy=(.+)$/m.exec(content)?.[1] ?? "multi-user.target";
 
-function systemdSteps({ unit, enabled, active, file }: UnitState, now: boolean): Operation[] {
+export function systemdSteps(
+  { unit, enabled, active, file }: UnitState,
+  now: boolean,
+): Operation[] {
   if (!unit.enabled) return [];
   const { name } = unit;
   const steps: Operation[] = [];
@@ -214,7 +217,7 @@ function systemdSteps({ unit, enabled, active, file }: UnitState, now: boolean):
 }
 
 /** Below --root: the link that `systemctl enable` would make. */
-function wantsLink(app: App, { unit, path }: UnitState): Operation[] {
+export function wantsLink(app: App, { unit, path }: UnitState): Operation[] {
   if (!unit.enabled) return [];
   const directory = joinPath(parentOf(path), `${wantedBy(unit)}.wants`);
   const link = joinPath(directory, unit.name);
@@ -269,7 +272,7 @@ export function planRemoval(
   };
 }
 
-function stopUnit({ unit, enabled, active }: UnitState): Operation[] {
+export function stopUnit({ unit, enabled, active }: UnitState): Operation[] {
   const { name } = unit;
   const stop: Operation = {
     op: "run_command",
@@ -300,7 +303,7 @@ function stopUnit({ unit, enabled, active }: UnitState): Operation[] {
   return [...(active === "active" ? [stop] : []), ...(enabled === "enabled" ? [disable] : [])];
 }
 
-function removeWantsLink(
+export function removeWantsLink(
   app: App,
   name: string,
   path: AbsolutePath,

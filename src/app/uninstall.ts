@@ -9,6 +9,7 @@ import { readSmallStored } from "../system/stored-files.ts";
 import { survey, type Answer } from "../system/survey/index.ts";
 import { planHash, type Engine, type Operation, type Plan } from "../transaction/index.ts";
 import type { App } from "./app.ts";
+import { planScheduleRemoval } from "./schedule-install.ts";
 import { statePlaces } from "./transaction.ts";
 import { previewTuneRollback } from "./tune-change.ts";
 
@@ -26,7 +27,7 @@ export interface UninstallPreview {
 }
 
 /** Commands whose generations are taken back whole: they wrote units and nothing else. */
-const unitCommands = ["service install", "backup schedule install"];
+const unitCommands = ["service install"];
 
 /** What uninstalling would do, from what is there now. */
 export async function previewUninstall(
@@ -37,20 +38,26 @@ export async function previewUninstall(
 ): Promise<UninstallPreview> {
   const tune = await previewTuneRollback(app, engine, signal);
   const units = planUnits(engine);
+  const schedule = await planScheduleRemoval(app, engine.state, "uninstall");
   // Units and tuning made links and directories too: what their way back removes is not removed twice.
   const handled = new Set<string>(
-    [...units.operations, ...tune.plan.operations].map(({ path }) => path),
+    [...schedule.operations, ...units.operations, ...tune.plan.operations].map(({ path }) => path),
   );
   const layout = await planLayoutRemoval(app, engine, wish, handled, signal);
   const refused = [...tune.plan.conflicts, ...units.conflicts];
   const plan: Plan = {
     command: wish.purgeLinks ? "uninstall --purge-links" : "uninstall",
-    operations: [...units.operations, ...tune.plan.operations, ...layout.operations],
+    operations: [
+      ...schedule.operations,
+      ...units.operations,
+      ...tune.plan.operations,
+      ...layout.operations,
+    ],
     conflicts: [],
     unchanged: 0,
-    onTheHost: [...units.onTheHost, ...tune.plan.onTheHost],
-    warnings: [...tune.plan.warnings, ...units.warnings],
-    annotations: tune.plan.annotations,
+    onTheHost: [...schedule.onTheHost, ...units.onTheHost, ...tune.plan.onTheHost],
+    warnings: [...tune.plan.warnings, ...units.warnings, ...schedule.warnings],
+    annotations: { ...tune.plan.annotations, ...schedule.annotations },
   };
   const { models_root, backup_root } = app.settings.paths;
   return {

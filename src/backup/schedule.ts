@@ -116,17 +116,27 @@ export function toOnCalendar(cron: string): string[] {
 const blockBegin = "# BEGIN citadel-agent backup (managed: changes inside are lost)";
 const blockEnd = "# END citadel-agent backup";
 
-/** The crontab with our block in it, everything else byte for byte as it was; no block where `lines` is empty. */
+/**
+ * The crontab with our block in it, everything else byte for byte as it was; no block where `lines` is empty. Without
+ * its last line a block is only its first one: what follows may be somebody's.
+ */
 export function withCronBlock(crontab: string, lines: readonly string[]): string {
-  const kept: string[] = [];
-  let inside = false;
-  for (const line of crontab.split("\n")) {
-    if (line === blockBegin) inside = true;
-    else if (line === blockEnd && inside) inside = false;
-    else if (!inside) kept.push(line);
-  }
-  const rest = kept.join("\n");
+  const rest = withoutBlocks(crontab.split("\n")).join("\n");
   if (lines.length === 0) return rest;
   const gap = rest === "" || rest.endsWith("\n") ? "" : "\n";
   return `${rest}${gap}${[blockBegin, ...lines, blockEnd].join("\n")}\n`;
+}
+
+function withoutBlocks(lines: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at < lines.length; at += 1) {
+    const line = lines[at] ?? "";
+    if (line !== blockBegin) {
+      kept.push(line);
+      continue;
+    }
+    const end = lines.indexOf(blockEnd, at);
+    if (end !== -1) at = end;
+  }
+  return kept;
 }

@@ -15,7 +15,6 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   "backup-run-due": () => import("./backup-run-due.ts"),
   "backup-schedule": () => import("./backup-schedule.ts"),
   "backup-schedule-next": () => import("./backup-schedule-next.ts"),
-  "backup-schedule-install": () => import("./backup-schedule-install.ts"),
   "backup-archive-logs": () => import("./backup-archive-logs.ts"),
   "backup-diff": () => import("./backup-diff.ts"),
   "backup-status": () => import("./backup-status.ts"),

@@ -101,27 +101,53 @@ const agent = (...args: string[]) => runCli(["--root", root, "backup", ...args])
 test("backup schedule installs and removes exactly its own files below --root", async () => {
   const crontab = `${root}/var/spool/cron/crontabs/root`;
   fs.mkdirSync(`${root}/var/spool/cron/crontabs`, { recursive: true });
-  fs.writeFileSync(crontab, "0 5 * * * other\n");
-  expect((await agent("schedule", "install", "--json")).json()).toMatchObject({ kind: "cron" });
-  expect(fs.readFileSync(crontab, "utf8")).toContain(
+  const others = Buffer.from("0 5 * * * other \xff\n# no end of line", "latin1");
+  fs.writeFileSync(crontab, others, { mode: 0o600 });
+  const planned = await agent("schedule", "install", "--dry-run", "--json");
+  expect(planned.json()).toMatchObject({ steps: [{ op: "write_file", path: crontab }] });
+  expect(fs.readFileSync(crontab)).toEqual(others);
+  await agent("schedule", "install");
+  expect(fs.readFileSync(crontab, "latin1")).toContain(
     "0 2 * * * /usr/local/bin/citadel-agent backup run-due\n",
   );
+  expect((await agent("schedule", "install", "--json")).json()).toMatchObject({ steps: [] });
   await agent("schedule", "remove");
-  expect(fs.readFileSync(crontab, "utf8")).toBe("0 5 * * * other\n");
+  expect(fs.readFileSync(crontab, "latin1")).toBe(`${others.toString("latin1")}\n`);
   fs.mkdirSync(`${root}/etc/systemd/system`, { recursive: true });
   const installed = await agent("schedule", "install", "--json");
   expect(installed.json()).toMatchObject({
-    kind: "systemd",
-    on_the_host: ["systemctl daemon-reload", "systemctl enable --now citadel-agent-backup.timer"],
+    on_the_host: ["systemctl daemon-reload", "systemctl start citadel-agent-backup.timer"],
   });
   expect(
     fs.readFileSync(`${root}/etc/systemd/system/citadel-agent-backup.timer`, "utf8"),
   ).toContain("OnCalendar=*-*-* 02:00:00");
+  expect((await agent("schedule", "install", "--json")).json()).toMatchObject({ steps: [] });
   await agent("schedule", "remove");
-  expect(fs.readdirSync(`${root}/etc/systemd/system`)).toEqual([]);
+  expect(fs.readdirSync(`${root}/etc/systemd/system`)).toEqual(["timers.target.wants"]);
+  expect(fs.readdirSync(`${root}/etc/systemd/system/timers.target.wants`)).toEqual([]);
   const { next } = (await agent("schedule", "next", "--json")).json<{ next: { tags: string[] } }>();
   expect(next.tags).toContain("daily");
 }, 60_000);
+
+test("a crontab that the schedule made is not left behind, and uninstall takes our block", async () => {
+  const crontab = `${root}/var/spool/cron/crontabs/root`;
+  fs.rmSync(crontab, { force: true });
+  await agent("schedule", "install", "--cron");
+  expect(fs.readFileSync(crontab, "utf8")).toContain("run-due");
+  await agent("schedule", "remove");
+  expect(fs.existsSync(crontab)).toBe(false);
+  await agent("schedule", "install", "--cron");
+  fs.appendFileSync(crontab, "0 6 * * * mine\n");
+  expect((await runCli(["--root", root, "--yes", "uninstall", "--keep-state"])).exitCode).toBe(0);
+  expect(fs.readFileSync(crontab, "utf8")).toBe("0 6 * * * mine\n");
+  fs.rmSync(crontab);
+}, 60_000);
+
+test("a crontab block without its end loses only its first line", () => {
+  const broken =
+    "# BEGIN citadel-agent backup (managed: changes inside are lost)\n0 5 * * * mine\n";
+  expect(withCronBlock(broken, [])).toBe("0 5 * * * mine\n");
+});
 
 test("backup run-due runs nothing at first, then makes up once, cleans up and tries a restore", async () => {
   expect((await agent("run-due", "--json")).json()).toMatchObject({ run: null, steps: [] });

@@ -1,40 +1,39 @@
 // What install and remove share.
 
-import { applySchedule, planSchedule, scheduleKind } from "../../../app/backup-schedule.ts";
-import { ExitCode } from "../../../core/index.ts";
-import { readText } from "../../../system/index.ts";
+import {
+  planScheduleInstall,
+  planScheduleRemoval,
+  scheduleKind,
+} from "../../../app/schedule-install.ts";
+import type { ExitCode } from "../../../core/index.ts";
+import type { EngineState, Plan } from "../../../transaction/index.ts";
 import type { CommandContext } from "../../define.ts";
-
-export const installArgs = {
-  cron: { type: "boolean", description: "root's crontab even where systemd runs" },
-} as const;
+import {
+  openServiceEngine,
+  showServicePlan,
+  showServiceReport,
+  unitFlags,
+} from "../../service/plan.ts";
 
 export async function runInstall(
-  { app, args, out, globals, signal }: CommandContext<typeof installArgs>,
-  isRemoval: boolean,
+  context: CommandContext,
+  { isRemoval, cron }: { readonly isRemoval: boolean; readonly cron: boolean },
 ): Promise<ExitCode> {
-  const kind = args.cron === true ? "cron" : scheduleKind(app);
-  const plan = planSchedule(app, kind, isRemoval);
-  const changed = plan.files.filter(({ path, content }) => readText(path) !== content);
-  const files = changed.map(({ path, content }) => ({
-    path,
-    op: content === undefined ? "remove" : "write",
-  }));
-  const onTheHost = globals.dryRun
-    ? plan.commands.map((command) => command.join(" "))
-    : await applySchedule(app, plan, signal);
-  const verb = isRemoval ? "removed" : "installed";
-  out.result(
-    "backup-schedule-install",
-    { kind, files, on_the_host: onTheHost, applied: !globals.dryRun },
-    () =>
-      [
-        ...files.map(({ op, path }) => `${globals.dryRun ? "would " : ""}${op} ${path}`),
-        files.length === 0
-          ? "nothing to change"
-          : `${globals.dryRun ? "plan only" : verb} (${kind})`,
-        ...onTheHost.map((command) => `on the host: ${command}`),
-      ].join("\n"),
-  );
-  return ExitCode.success;
+  const { app, globals, signal } = context;
+  const command = `backup schedule ${isRemoval ? "remove" : "install"}`;
+  const kind = cron ? "cron" : scheduleKind(app);
+  const plan = (state: EngineState): Promise<Plan> =>
+    isRemoval
+      ? planScheduleRemoval(app, state, command)
+      : planScheduleInstall(app, state, { command, kind, flags: unitFlags(context) });
+  using engine = openServiceEngine(app);
+  if (globals.dryRun) return showServicePlan(context, await plan(engine.state), []);
+  const report = await engine.change({
+    command,
+    plan,
+    expectedHash: globals.planHash,
+    lockTimeoutMs: globals.lockTimeoutMs,
+    signal,
+  });
+  return showServiceReport(context, report, []);
 }

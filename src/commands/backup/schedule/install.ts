@@ -1,15 +1,18 @@
 // `backup schedule install`: systemd timers, or our own block of root's crontab.
 
 import { defineAgentCommand } from "../../define.ts";
-import { installArgs, runInstall } from "./change.ts";
+import { runInstall } from "./change.ts";
 
 export const command = defineAgentCommand({
   description: "installs the schedule: systemd timers, or our own block of root's crontab",
   access: "change",
-  args: installArgs,
+  args: {
+    cron: { type: "boolean", description: "root's crontab even where systemd runs" },
+  },
   examples: [
     "citadel-agent backup schedule install",
     "citadel-agent backup schedule install --cron",
+    "citadel-agent backup schedule install --dry-run",
   ],
-  run: (context) => runInstall(context, false),
+  run: (context) => runInstall(context, { isRemoval: false, cron: context.args.cron === true }),
 });
