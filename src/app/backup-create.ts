@@ -3,6 +3,7 @@
 
 import type { CreateOptions, CreateProgress, CreateReport } from "../backup/create/options.ts";
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
+import { planSnapshot, type SnapshotPlan } from "../backup/create/plan-snapshot.ts";
 import { slugOf, type SnapshotKind } from "../backup/format/index.ts";
 import { readSnapshot } from "../backup/repository.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
@@ -12,6 +13,7 @@ import { fromErrno, realpath, type System } from "../system/index.ts";
 import { acquireLock } from "../system/lock.ts";
 import { version } from "../version.ts";
 import { reservePath } from "../backup/cleanup.ts";
+import { sha256Hex } from "../system/digest.ts";
 import { keepReserve } from "../system/reserve-file.ts";
 import type { App } from "./app.ts";
 import { recordJob } from "./backup-repository.ts";
@@ -88,7 +90,25 @@ export async function createBackup(
   );
 }
 
-function toCreateOptions(app: App, request: CreateRequest): CreateOptions {
+/** What `createBackup` would do; changes nothing, not even the catalogue. @throws kinds of planSnapshot */
+export function planBackup(
+  app: App,
+  request: Omit<CreateRequest, "lockTimeoutMs" | "command">,
+  signal: AbortSignal,
+): Promise<SnapshotPlan> {
+  return planSnapshot(toCreateOptions(app, request), app.system, signal);
+}
+
+/** Two plans with one hash do the same, as far as looking tells. */
+export function backupPlanHash(plan: SnapshotPlan): string {
+  const { available_bytes: _, warnings: __, ...judged } = plan;
+  return sha256Hex(Buffer.from(JSON.stringify(judged)));
+}
+
+function toCreateOptions(
+  app: App,
+  request: Omit<CreateRequest, "lockTimeoutMs" | "command">,
+): CreateOptions {
   const { settings, system } = app;
   const { backup, paths } = settings;
   const { hostPaths } = system;
@@ -103,8 +123,12 @@ function toCreateOptions(app: App, request: CreateRequest): CreateOptions {
   const needsMounts = requiresMounts(app);
   const isPlain = request.plain === true || !backup.compress_backups;
   const algorithm = backup.checksum_algorithm;
+  const hostPath = hostPaths.host(sourcePath);
   return {
     sourcePath,
+    sourceName: hostPath,
+    // below --root without its mounts the path on the host is what a source is known by
+    ...(hostPaths.proc === undefined ? { sourceIdentity: `path=${hostPath}` } : {}),
     repositoryPath: resolved(repositoryPath) ?? repositoryPath,
     area: "models",
     type: request.type ?? (backup.incremental_backup ? "incremental" : "full"),
@@ -172,7 +196,7 @@ export function lockSource(
   const digest = new Bun.CryptoHasher("sha256").update(source).digest("hex").slice(0, 16);
   return acquireLock({
     directory: places.runtimeDir,
-    domain: `backup-${slugOf(source).slice(-40)}-${digest}`,
+    domain: `backup-${slugOf(system.hostPaths.host(source)).slice(-40)}-${digest}`,
     command: request.command,
     timeoutMs: request.lockTimeoutMs,
     clock: system.clock,

@@ -15,7 +15,7 @@ import { chooseOldest } from "../backup/sampling.ts";
 import { readManifest } from "../backup/snapshot-reader.ts";
 import { verifySnapshot, type VerifyContext, type VerifyOptions } from "../backup/verify.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
-import { CitadelError, type AbsolutePath } from "../core/index.ts";
+import { CitadelError, counted, type AbsolutePath } from "../core/index.ts";
 import { realpath } from "../system/index.ts";
 import { acquireLock, type Lock, type LockDomain } from "../system/lock.ts";
 import { statExact } from "../system/native.ts";
@@ -37,7 +37,8 @@ export function backupPlaces(app: App): BackupPlaces {
   const { hostPaths, environment, clock } = system;
   const { stateDir, runtimeDir } = statePlaces(system, settings.agent.state_dir);
   const active = hostPaths.real(settings.paths.models_active);
-  const sources = [active, realpathOrSelf(active), settings.paths.models_active];
+  const real = realpathOrSelf(active);
+  const sources = [active, real, settings.paths.models_active, hostPaths.host(real)];
   return {
     stateDir,
     runtimeDir,
@@ -175,6 +176,8 @@ export interface VerifyRun {
   /** Take those verified longest ago instead of random ones. */
   readonly rotate: boolean;
   readonly ledger?: InodeLedger | undefined;
+  /** Check, but write nothing down: `--dry-run`. */
+  readonly unrecorded?: boolean | undefined;
 }
 
 /** Verifies one snapshot and records the result, as far as it can be recorded. */
@@ -185,7 +188,7 @@ export async function verifyAndRecord(
   context: Pick<VerifyContext, "signal" | "onProgress" | "pace">,
 ): Promise<VerifyReport> {
   const places = backupPlaces(app);
-  const { catalog, remark } = tryCatalog(places);
+  const { catalog, remark } = run.unrecorded === true ? {} : tryCatalog(places);
   using opened = catalog;
   const coverage = new CoverageWriter(opened, () => places.clock.nowMs());
   const choice = run.rotate
@@ -217,7 +220,7 @@ export async function verifyAndRecord(
       };
       const failure = {
         code: "BACKUP_DAMAGED",
-        message: `${report.filesFailed} paths are not as they should be`,
+        message: `${counted(report.filesFailed, "path is", "paths are")} not as they should be`,
       };
       opened?.finishJob(job, outcome, report.valid ? undefined : failure);
     }

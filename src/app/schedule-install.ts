@@ -5,6 +5,7 @@ import { toOnCalendar, withCronBlock } from "../backup/schedule.ts";
 import { joinPath, parentOf, type AbsolutePath } from "../core/index.ts";
 import { listDirectory, lstat, readBytes, runProcess, selfCommand } from "../system/index.ts";
 import { sha256Hex } from "../system/digest.ts";
+import { assertTrustedProgram } from "../system/trusted-directory.ts";
 import type { Unit } from "../service/units.ts";
 import type { EngineState, Operation, Plan } from "../transaction/index.ts";
 import type { App } from "./app.ts";
@@ -51,6 +52,7 @@ export async function planScheduleInstall(
 ): Promise<Plan> {
   const schedule = app.settings.backup.enable_auto_backup ? backupSchedule(app) : [];
   if (schedule.length > 0) {
+    assertTrusted(app);
     return wish.kind === "cron" ? planCron(app, state, wish) : planTimer(app, wish);
   }
   const removal = await planScheduleRemoval(app, state, wish.command);
@@ -186,11 +188,21 @@ WantedBy=timers.target
 
 /** The installed binary, or this very program, as a timer or cron starts it. */
 function commandOf(app: App, { flags }: ScheduleWish, quote: (word: string) => string): string {
-  const isInstalled = app.system.hostPaths.relocated || lstat(installedBinary) !== undefined;
-  const program = isInstalled ? [installedBinary] : selfCommand();
-  return [...program, ...flags, "backup", "run-due"]
+  return [...programOf(app), ...flags, "backup", "run-due"]
     .map((word) => (/^[\w@+=:,./-]+$/.test(word) ? word : quote(word)))
     .join(" ");
+}
+
+function programOf({ system: { hostPaths } }: App): readonly string[] {
+  const isInstalled = hostPaths.relocated || lstat(installedBinary) !== undefined;
+  return isInstalled ? [installedBinary] : selfCommand();
+}
+
+/** @throws kind `permission`, code PROGRAM_NOT_TRUSTED, where somebody else could change what root would start */
+function assertTrusted(app: App): void {
+  const { environment, hostPaths } = app.system;
+  if (hostPaths.relocated || !environment.isRoot) return;
+  for (const path of programOf(app)) assertTrustedProgram(path);
 }
 
 function planCron(app: App, state: EngineState, wish: ScheduleWish): Plan {

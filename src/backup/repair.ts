@@ -54,6 +54,8 @@ export interface RepairReport {
 
 export interface RepairOptions {
   /** The other complete snapshots of the repository, newest first. */
+  /** Where the source lies now; default: what the snapshot says. */
+  readonly sourcePath?: string | undefined;
   readonly others: readonly FoundSnapshot[];
   readonly signal?: AbortSignal | undefined;
 }
@@ -88,7 +90,7 @@ export async function repairSnapshot(
   for (const entry of readManifest(pin.through)) {
     if (wrong.has(storedPath(entry))) damaged.push(entry);
   }
-  const donors = findDonors(damaged, fromText(record.source), options.others);
+  const donors = findDonors(damaged, fromText(options.sourcePath ?? record.source), options.others);
   const buffer = allocateAligned(chunkSizeBytes);
   for (const entry of damaged) {
     options.signal?.throwIfAborted();

@@ -9,3 +9,4 @@ export * from "./paths.ts";
 export * from "./secret.ts";
 export * from "./seeded-random.ts";
 export * from "./time.ts";
+export * from "./counted.ts";

@@ -13,7 +13,7 @@ import {
   slugOf,
   type SnapshotRecord,
 } from "../format/index.ts";
-import { type FoundSnapshot, listSnapshots, ownSnapshots } from "../repository.ts";
+import { listSnapshots } from "../repository.ts";
 import { SnapshotBuilder } from "./builder.ts";
 import { OwnerNames } from "./entry.ts";
 import {
@@ -26,6 +26,7 @@ import {
 import type { CreateOptions, CreateProgress, CreateReport } from "./options.ts";
 import type { WrittenLists } from "./ordered-output.ts";
 import { chooseParent, type Parent } from "./parent.ts";
+import { nameOfSource, neededBytes, previousOf } from "./prepare.ts";
 import { finishCommitted, openArea, openPartial, removeOrphans } from "./partial.ts";
 import {
   checkPlaces,
@@ -72,10 +73,6 @@ export async function createSnapshot(
       deps.signal.throwIfAborted();
     }
   }
-}
-
-function nameOfSource(options: CreateOptions): string {
-  return options.sourceName ?? options.sourcePath;
 }
 
 /** Exit 75, or an I/O error: the next run may get through, and goes on where this one ended. */
@@ -182,35 +179,6 @@ function tidyArea(options: CreateOptions, identity: string): void {
   if (area === undefined) return;
   finishCommitted(area, identity);
   removeOrphans(area);
-}
-
-/**
- * The last snapshot of this path, whatever disk it was of then: an unmounted disk is another source by its identity,
- * and must not pass for a new one.
- */
-function previousOf(
-  snapshots: readonly FoundSnapshot[],
-  options: CreateOptions,
-  system: System,
-): SnapshotRecord | undefined {
-  const { hostname } = system.environment;
-  return ownSnapshots(snapshots).findLast(
-    ({ record }) =>
-      record?.source === nameOfSource(options) &&
-      record.host === hostname &&
-      record.area === options.area &&
-      !record.shrunk,
-  )?.record;
-}
-
-/**
- * What will have to be stored, as far as a survey tells: against a parent the growth and no less than a hundredth.
- * Running out nevertheless ends cleanly.
- */
-function neededBytes(survey: Survey, parent: Parent | undefined): number {
-  if (parent === undefined) return survey.storedBytes;
-  const { bytes } = parent.record.counts;
-  return Math.max(survey.bytes - bytes, Math.ceil(survey.storedBytes / 100));
 }
 
 /** Threads that read, hash and write; more than four gain nothing that a disk could take. */

@@ -57,7 +57,8 @@ export async function surveySource(
 
 const maxSeen = 500_000;
 
-function isFirstName(seen: Set<string>, found: { dev: number; ino: bigint }): boolean {
+/** Whether an inode with several names is met for the first time. */
+export function isFirstName(seen: Set<string>, found: { dev: number; ino: bigint }): boolean {
   const key = `${found.dev}:${found.ino}`;
   if (seen.has(key)) return false;
   if (seen.size < maxSeen) seen.add(key);

@@ -2,7 +2,7 @@
 
 import { cleanupHash, planCleanup, runCleanup } from "../../app/backup-cleanup.ts";
 import { defaultRules, type RetentionPlan } from "../../backup/retention.ts";
-import { CitadelError, ExitCode, formatBytes, formatRelative } from "../../core/index.ts";
+import { CitadelError, ExitCode, formatBytes, formatRelative, counted } from "../../core/index.ts";
 import type { Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
@@ -51,7 +51,7 @@ export const command = defineAgentCommand({
     if (plan.remove.length > 0) {
       out.line(formatPlan(plan, hash, nowMs, out.style));
       if (plan.objections.length === 0 || args.force === true) {
-        if (!(await out.confirm(`remove ${plan.remove.length} snapshots?`)))
+        if (!(await out.confirm(`remove ${counted(plan.remove.length, "snapshot")}?`)))
           return ExitCode.decision;
       }
     }
@@ -62,7 +62,7 @@ export const command = defineAgentCommand({
       "backup-cleanup",
       { ...fields, removed, failed, freed_bytes: report.freedBytes },
       () =>
-        `removed ${removed.length} snapshots, ${formatBytes(report.freedBytes)} are free again${failed.map(({ id, reason }) => `\n  stays: ${id}: ${reason}`).join("")}`,
+        `removed ${counted(removed.length, "snapshot")}, ${formatBytes(report.freedBytes)} freed${failed.map(({ id, reason }) => `\n  stays: ${id}: ${reason}`).join("")}`,
     );
     return failed.length === 0 ? ExitCode.success : ExitCode.partial;
   },

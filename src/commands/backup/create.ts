@@ -1,17 +1,22 @@
 // `backup create [SOURCE]`: a proved copy of a tree, or with --configs of what a host needs to be rebuilt.
 
 import { createConfigsBackup } from "../../app/backup-configs.ts";
-import { createBackup, type CreateOutcome } from "../../app/backup-create.ts";
+import {
+  backupPlanHash,
+  createBackup,
+  planBackup,
+  type CreateOutcome,
+} from "../../app/backup-create.ts";
 import type { CreateProgress } from "../../backup/create/options.ts";
 import { CitadelError, ExitCode, formatBytes, formatDuration } from "../../core/index.ts";
 import { defineAgentCommand } from "../define.ts";
+import { showCreatePlan } from "./create-plan.ts";
 
 const types = ["full", "incremental"] as const;
 
 export const command = defineAgentCommand({
   description: "makes a snapshot of the active models (or SOURCE) and checks it",
   access: "change",
-  dryRun: "refused",
   args: {
     source: {
       type: "positional",
@@ -68,6 +73,22 @@ export const command = defineAgentCommand({
     if (args.configs === true && args.source !== undefined) {
       throw contradiction(args.source, "--configs");
     }
+    const wish = {
+      source: args.source,
+      type: args.type ?? args.kind,
+      tags: args.tag,
+      plain: args.plain,
+      crossFileSystems: args.crossFilesystems,
+      acceptShrink: args.acceptShrink,
+      verify: args.verify,
+    };
+    if (globals.dryRun || globals.planHash !== undefined) {
+      if (args.configs === true) throw noPlanOfConfigs();
+      const plan = await planBackup(app, wish, signal);
+      const hash = backupPlanHash(plan);
+      if (globals.dryRun) return showCreatePlan(out, plan, hash);
+      if (globals.planHash !== hash) throw planChanged();
+    }
     const outcome = await (args.configs === true
       ? createConfigsBackup(
           app,
@@ -79,25 +100,30 @@ export const command = defineAgentCommand({
           },
           context,
         )
-      : createBackup(
-          app,
-          {
-            source: args.source,
-            type: args.type ?? args.kind,
-            tags: args.tag,
-            plain: args.plain,
-            crossFileSystems: args.crossFilesystems,
-            acceptShrink: args.acceptShrink,
-            verify: args.verify,
-            ...base,
-          },
-          context,
-        ));
+      : createBackup(app, { ...wish, ...base }, context));
     for (const warning of outcome.report.warnings) out.warn(warning);
     out.result("backup-create", toDocument(outcome), () => formatOutcome(outcome));
     return exitCodeFor(outcome);
   },
 });
+
+function noPlanOfConfigs(): CitadelError {
+  return new CitadelError({
+    kind: "usage",
+    code: "DRY_RUN_REFUSED",
+    message: "backup create --configs has no plan to show",
+    hint: "run it without --dry-run; it reads the configuration and writes one snapshot",
+  });
+}
+
+function planChanged(): CitadelError {
+  return new CitadelError({
+    kind: "conflict",
+    code: "PLAN_CHANGED",
+    message: "the plan is no longer the one that --plan-hash names",
+    hint: "look at it again with --dry-run",
+  });
+}
 
 function contradiction(kind: string, type: string): CitadelError {
   return new CitadelError({

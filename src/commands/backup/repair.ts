@@ -10,7 +10,7 @@ import {
 import { jsonPath, displayPath } from "../../backup/format/byte-path.ts";
 import { repairSnapshot, type RepairFinding, type RepairReport } from "../../backup/repair.ts";
 import { listSnapshots } from "../../backup/repository.ts";
-import { ExitCode, formatBytes } from "../../core/index.ts";
+import { ExitCode, counted, formatBytes } from "../../core/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
 export const command = defineAgentCommand({
@@ -41,13 +41,15 @@ export const command = defineAgentCommand({
     const others = listSnapshots(places.backupRoot)
       .filter(({ id, state }) => id !== snapshot.id && state === "complete")
       .reverse();
+    const source = snapshot.record?.source;
+    const sourcePath = source === undefined ? undefined : app.system.hostPaths.real(source);
     const isDone = found.valid || globals.dryRun;
     const report = isDone
       ? nothing
       : await recordJob(
           app,
           { kind: "repair", source: snapshot.record?.source, destination: snapshot.directory },
-          () => repairSnapshot(snapshot, found, { others, signal }),
+          () => repairSnapshot(snapshot, found, { others, sourcePath, signal }),
           ({ healed, lost, bytesWritten }) => ({
             snapshot: snapshot.id,
             files: healed.length,
@@ -57,7 +59,7 @@ export const command = defineAgentCommand({
                 ? undefined
                 : {
                     code: "REPAIR_INCOMPLETE",
-                    message: `${lost.length} paths could not be healed`,
+                    message: `${counted(lost.length, "path")} could not be healed`,
                   },
           }),
         );
@@ -77,7 +79,7 @@ export const command = defineAgentCommand({
       [
         found.valid
           ? `${snapshot.id}: nothing to heal`
-          : `${snapshot.id}: ${found.filesFailed} paths are damaged`,
+          : `${snapshot.id}: ${counted(found.filesFailed, "path is", "paths are")} damaged`,
         ...(globals.dryRun
           ? found.failures.map(({ path, reason }) => `  ${displayPath(path)}: ${reason}`)
           : []),
@@ -96,6 +98,6 @@ export const command = defineAgentCommand({
             ]),
       ].join("\n"),
     );
-    return after.valid ? ExitCode.success : ExitCode.findings;
+    return after.valid || globals.dryRun ? ExitCode.success : ExitCode.findings;
   },
 });

@@ -1,17 +1,26 @@
 // `backup run-due`: what timers, cron and the daemon start.
 
-import { runDue, type DueReport } from "../../app/backup-schedule.ts";
-import type { DueRun } from "../../backup/schedule.ts";
+import { backupSchedule, dueNow, runDue, type DueReport } from "../../app/backup-schedule.ts";
+import { nextRun, type DueRun } from "../../backup/schedule.ts";
 import { ExitCode, formatTime } from "../../core/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
 export const command = defineAgentCommand({
   description: "runs the backup that is due, with retention and a test restore; nothing if none is",
   access: "change",
-  dryRun: "refused",
   args: {},
   examples: ["citadel-agent backup run-due"],
-  async run({ app, out, signal }) {
+  async run({ app, globals, out, signal }) {
+    if (globals.dryRun) {
+      const due = dueNow(app) ?? null;
+      const next = nextRun(backupSchedule(app), app.system.clock.nowMs()) ?? null;
+      out.result("backup-run-due", toDocument({ run: due, next, steps: [] }), () =>
+        due === null
+          ? "no backup is due. Nothing was changed."
+          : `${due.tags.join(", ")} would run, due since ${new Date(due.dueMs).toString()}. Nothing was changed.`,
+      );
+      return ExitCode.success;
+    }
     const onProgress = (progress: Parameters<typeof out.progress>[0]) => out.progress(progress);
     const report = await runDue(app, { signal, onProgress });
     out.result("backup-run-due", toDocument(report), () => format(report));

@@ -6,7 +6,7 @@ import type { JobRow } from "../../backup/catalog-schema.ts";
 import { listSnapshots } from "../../backup/repository.ts";
 import { nextRun } from "../../backup/schedule.ts";
 import { summarizeSources, type SourceStatus } from "../../backup/status.ts";
-import { ExitCode, formatBytes, formatRelative, formatTime } from "../../core/index.ts";
+import { ExitCode, formatBytes, formatRelative, formatTime, counted } from "../../core/index.ts";
 import { lstat } from "../../system/index.ts";
 import { freeBytesAt } from "../../system/restore-target.ts";
 import type { Style, Tone } from "../../output/index.ts";
@@ -115,7 +115,7 @@ function format(
   const ago = (atMs: number | null) => (atMs === null ? "never" : formatRelative(atMs, nowMs));
   const parse = (text: string | null) => (text === null ? null : Date.parse(text));
   const lines = [
-    `${fields.root}: ${fields.snapshots} snapshots${fields.partial > 0 ? `, ${fields.partial} partial` : ""}, ${fields.free_bytes === null ? "not there" : `${formatBytes(fields.free_bytes)} free`}`,
+    `${fields.root}: ${counted(fields.snapshots, "snapshot")}${fields.partial > 0 ? `, ${fields.partial} partial` : ""}, ${fields.free_bytes === null ? "not there" : `${formatBytes(fields.free_bytes)} free`}`,
     `last verified whole ${ago(parse(fields.last_verified))}; next run ${fields.next_scheduled === null ? "none" : ago(parse(fields.next_scheduled.due))}`,
     ...fields.damaged.map((id) => `${style.paint("critical", "damaged")} ${id}`),
   ];

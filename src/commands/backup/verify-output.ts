@@ -96,7 +96,9 @@ export function formatVerify(report: VerifyReport, style: Style): string {
   }
   const more = report.filesFailed - Math.min(report.failures.length, maxShown);
   if (more > 0) lines.push(`  and ${more} more`);
-  if (!report.valid)
+  const isUnknown = report.failures.some(({ reason }) => reason === "unknown");
+  if (isUnknown) lines.push("  see what there is: citadel-agent backup list");
+  else if (!report.valid)
     lines.push("  mend it: citadel-agent backup repair ID; or restore from another snapshot");
   return lines.join("\n");
 }

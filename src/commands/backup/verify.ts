@@ -20,7 +20,6 @@ import { failedReport, formatVerify, toVerifyDocument } from "./verify-output.ts
 export const command = defineAgentCommand({
   description: "proves snapshots: manifest, structure, and every byte or a sample",
   access: "change",
-  dryRun: "refused",
   args: {
     snapshot: {
       type: "positional",
@@ -64,7 +63,10 @@ export const command = defineAgentCommand({
     "citadel-agent backup verify --all --mode full",
     "citadel-agent backup verify /mnt/citadel-backup/latest 0.1",
   ],
+  details:
+    "With --dry-run everything is checked and nothing recorded: neither the result\nnor what was read counts for the coverage.",
   async run({ app, args, out, signal, globals }) {
+    if (args.rolling === true && globals.dryRun) throw noRollingPlan();
     if (args.rolling === true) return runRollingSlice(app, out, signal);
     const rate = args.sample ?? args.rate;
     const run: VerifyRun = {
@@ -86,10 +88,15 @@ export const command = defineAgentCommand({
         globals.lockTimeoutMs,
         signal,
       );
-      const report = await verifyAndRecord(app, snapshot, run, {
-        signal,
-        onProgress: (progress) => out.progress({ activity: "verifying", ...progress }),
-      });
+      const report = await verifyAndRecord(
+        app,
+        snapshot,
+        { ...run, unrecorded: globals.dryRun },
+        {
+          signal,
+          onProgress: (progress) => out.progress({ activity: "verifying", ...progress }),
+        },
+      );
       for (const remark of report.remarks) out.warn(remark);
       reports.push(report);
     };
@@ -129,6 +136,15 @@ async function runRollingSlice(app: App, out: Output, signal: AbortSignal): Prom
     ].join("\n"),
   );
   return valid ? ExitCode.success : ExitCode.findings;
+}
+
+function noRollingPlan(): CitadelError {
+  return new CitadelError({
+    kind: "usage",
+    code: "ARGUMENTS_CONFLICT",
+    message: "a rolling slice is nothing unless it is recorded: it takes no --dry-run",
+    hint: "see `citadel-agent backup status` for the coverage",
+  });
 }
 
 function notBoth(): CitadelError {
