@@ -2,7 +2,7 @@
 // as a plan for the transaction engine; `backup-schedule.ts` decides what is due and runs it.
 
 import { toOnCalendar, withCronBlock } from "../backup/schedule.ts";
-import { joinPath, parentOf, type AbsolutePath } from "../core/index.ts";
+import { absolutePath, joinPath, parentOf, type AbsolutePath } from "../core/index.ts";
 import { listDirectory, lstat, readBytes, runProcess, selfCommand } from "../system/index.ts";
 import { sha256Hex } from "../system/digest.ts";
 import { assertTrustedProgram } from "../system/trusted-directory.ts";
@@ -75,11 +75,11 @@ export async function planScheduleRemoval(
   return {
     command,
     operations: [
-      ...(ours.length > 0 && runs ? [reloadOnUndo()] : []),
+      ...(ours.length > 0 && runs ? [own(reloadOnUndo())] : []),
       ...(runs ? ours.filter(({ unit }) => unit.enabled).flatMap(stopUnit) : []),
       ...ours.flatMap(({ unit, path }) => removeWantsLink(app, unit.name, path, runs)),
       ...ours.flatMap(({ path }) => removeUnit(path, "the schedule is taken off")),
-      ...(ours.length > 0 && runs ? [daemonReload()] : []),
+      ...(ours.length > 0 && runs ? [own(daemonReload())] : []),
       ...cron,
     ],
     conflicts: [],
@@ -95,6 +95,12 @@ export async function planScheduleRemoval(
 const systemdRuns = ({ system }: App) =>
   !system.hostPaths.relocated && lstat("/run/systemd/system")?.type === "directory";
 
+/** Pseudo paths of our own: `uninstall` has the steps of the service in the same plan. */
+const own = (step: Operation): Operation => ({
+  ...step,
+  path: absolutePath(step.path.replace(/([^/]+)$/, "schedule-$1")),
+});
+
 const isOurs = (path: AbsolutePath) =>
   readBytes(path)?.toString("latin1").startsWith(header) ?? false;
 
@@ -108,10 +114,10 @@ async function planTimer(app: App, wish: ScheduleWish): Promise<Plan> {
   return {
     command: wish.command,
     operations: [
-      ...(isReloaded ? [reloadOnUndo()] : []),
+      ...(isReloaded ? [own(reloadOnUndo())] : []),
       ...missingDirectories(directory, "units lie there"),
       ...files,
-      ...(isReloaded ? [daemonReload()] : []),
+      ...(isReloaded ? [own(daemonReload())] : []),
       ...(runs ? states.flatMap((each) => systemdSteps(each, true)) : []),
       ...(runs ? [] : states.flatMap((each) => wantsLink(app, each))),
     ],
