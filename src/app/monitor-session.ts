@@ -53,6 +53,7 @@ export interface MonitorSession {
 }
 
 const jobsIntervalS = 60;
+const collectIntervalS = 150;
 const runningKey = "daemon.running";
 /** A sink that fails this long is worth an alert. */
 const sinkFailingMs = 600_000;
@@ -235,6 +236,8 @@ export function openMonitorSession(app: App, context: SessionContext): MonitorSe
         };
         await Promise.all([
           every(monitoring.check_interval, publish, signal),
+          // An idle heap grows to twice its content before it is collected by itself.
+          every(collectIntervalS, () => Bun.gc(true), signal),
           pushes ? every(settings.agent.push_interval, queueStatus, signal) : undefined,
           runJobs(
             {
