@@ -62,7 +62,13 @@ function collect(stateDir: string, backupRoot: string, asked: BackupQuestion): B
     pid: 0,
   });
   using opened = catalog;
-  const verified = [...(opened?.verifiedSnapshots().values() ?? [])].map(({ atMs }) => atMs);
+  const coverage = coverageOf(opened?.fact("coverage"));
+  // Where slices have proved every stored byte, that is the newest proof of the newest snapshot too.
+  const isProved = coverage !== null && coverage.ratio >= 1 && coverage.bytesTotal > 0;
+  const verified = [
+    ...[...(opened?.verifiedSnapshots().values() ?? [])].map(({ atMs }) => atMs),
+    ...(isProved ? [coverage.measuredAtMs] : []),
+  ];
   const complete = snapshots.filter(({ state }) => state === "complete");
   const models = complete.filter(({ area }) => area === "models");
   const failedChecks = [...(opened?.lastVerifications() ?? [])]
@@ -85,7 +91,7 @@ function collect(stateDir: string, backupRoot: string, asked: BackupQuestion): B
     damaged: [...broken, ...failedChecks.filter(({ id }) => !known.has(id))],
     failedJobs: failedJobs(jobs),
     shrunk: shrunkSnapshot(models),
-    coverage: coverageOf(opened?.fact("coverage")),
+    coverage,
     absent: absentModels(asked.models, models),
     comingBytes: remainingBytes(running, snapshots, sizeOf),
   };

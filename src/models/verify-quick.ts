@@ -41,13 +41,15 @@ export function verifyModelQuick(
     if (found.type !== "directory") {
       return { ...empty, state: "damaged", problems: [`a ${found.type}, not a directory`] };
     }
-    const seen = measure(path, signal);
+    // A model may lie on another disk, behind a link in the active directory.
+    const real = joinPath(realpath(path) ?? path);
+    const seen = measure(real, signal);
     problems.push(...seen.problems);
-    const shards = seen.safetensors.map((file) => ({ file, problem: shardProblem(path, file) }));
+    const shards = seen.safetensors.map((file) => ({ file, problem: shardProblem(real, file) }));
     for (const { file, problem } of shards) {
       if (problem !== undefined) problems.push(`${file}: ${problem}`);
     }
-    problems.push(...missingShards(path, seen.indexes));
+    problems.push(...missingShards(real, seen.indexes));
     const { bytes, files } = seen;
     const state = problems.length > 0 ? "damaged" : files === 0 ? "empty" : "ok";
     const report = { ...empty, bytes, files, checked: shards.length };

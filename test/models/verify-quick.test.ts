@@ -83,6 +83,16 @@ describe("verifyModelQuick", () => {
     expect(verify(path).problems[0]).toContain("a link that leads nowhere");
   });
 
+  test("a model behind a link in the active directory is looked at where it lies", () => {
+    const path = modelDirectory();
+    shard(`${path}/model.safetensors`);
+    symlinkSync(path, `${path}-link`);
+    const report = verify(`${path}-link` as AbsolutePath);
+    expect(report).toMatchObject({ state: "ok", files: 1, checked: 1, problems: [] });
+    truncateSync(`${path}/model.safetensors`, 500);
+    expect(verify(`${path}-link` as AbsolutePath).state).toBe("damaged");
+  });
+
   test("absent, empty and not a directory are told apart", () => {
     const path = modelDirectory();
     expect(verify(path).state).toBe("empty");

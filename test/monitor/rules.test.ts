@@ -262,6 +262,11 @@ describe("backups", () => {
     ],
     ["a model in no snapshot", { uncovered: ["/m/a"] }, ["BACKUP_UNCOVERED warning"]],
     ["all proved in time", { coverage: proved(0, nowMs) }, []],
+    [
+      "slices prove everything and no snapshot was verified whole",
+      { lastVerifiedMs: null, sinceMs: ago(1000), coverage: proved(0, ago(1)) },
+      [],
+    ],
     ["late proofs", { coverage: proved(2 * hourS, nowMs) }, ["BACKUP_VERIFY_OVERDUE warning"]],
     [
       "no slice for longer than the window",

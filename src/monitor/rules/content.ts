@@ -140,6 +140,7 @@ function tooOld(data: BackupsData, nowMs: number): Finding[] {
 }
 
 function verifyOverdue(data: BackupsData, nowMs: number): Finding[] {
+  if (data.coverage !== null) return []; // slices judge by every byte: verifyLag
   const { verifyEveryS } = data;
   // What does not exist cannot be verified: that is BACKUP_TOO_OLD's part.
   const fromMs = data.lastVerifiedMs ?? data.sinceMs;
