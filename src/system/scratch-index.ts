@@ -50,6 +50,8 @@ const schema = `
 `;
 
 const rowsPerTransaction = 5000;
+/** Copies of one content that are looked at: all but the newest few have all the links they can take. */
+const maxEqual = 16;
 
 /**
  * Makes the file, opens it as a database, and sees that both are one: SQLite resolves every link of the path by
@@ -85,47 +87,64 @@ function countOpen(fd: number): number {
 }
 
 /**
- * From the start of a hash to the rows that may have it, in memory: twelve bytes a row. An index on random hashes in
- * the file would turn over its pages at every row (measured: 130 of 180 microseconds per file).
+ * From the start of a hash to the rows that may have it, in memory: some twenty bytes a row. An index on random hashes
+ * in the file would turn over its pages at every row (measured: 130 of 180 microseconds per file), and no index at all
+ * would read every row for every file.
  */
 class RowsByHash {
+  /** Open addressing; a row of 0 marks a free place. */
   #keys = new Uint32Array(1024);
-  #rows = new Uint32Array(1024);
+  #newest = new Uint32Array(1024);
+  /** For each row the one before it with the same key. */
+  #previous = new Uint32Array(1024);
   #count = 0;
 
+  /** @param row counted from 1, each one above the last */
   add(sha256: string, row: number): void {
     if (this.#count * 3 > this.#keys.length * 2) this.#grow();
-    this.#put(keyOf(sha256), row);
-    this.#count += 1;
+    if (row >= this.#previous.length) this.#previous = larger(this.#previous);
+    const key = keyOf(sha256);
+    const at = this.#place(key);
+    const before = this.#newest[at] ?? 0;
+    if (before === 0) this.#count += 1;
+    this.#previous[row] = before;
+    this.#keys[at] = key;
+    this.#newest[at] = row;
   }
 
-  #put(key: number, row: number): void {
+  /** Where a key is, or would be. */
+  #place(key: number): number {
     const mask = this.#keys.length - 1;
     let at = key & mask;
-    while (this.#rows[at] !== 0) at = (at + 1) & mask;
-    this.#keys[at] = key;
-    this.#rows[at] = row;
+    while (this.#newest[at] !== 0 && this.#keys[at] !== key) at = (at + 1) & mask;
+    return at;
   }
 
   #grow(): void {
-    const [keys, rows] = [this.#keys, this.#rows];
+    const [keys, newest] = [this.#keys, this.#newest];
     this.#keys = new Uint32Array(keys.length * 2);
-    this.#rows = new Uint32Array(keys.length * 2);
-    for (const [at, row] of rows.entries()) {
-      if (row !== 0) this.#put(keys[at] ?? 0, row);
+    this.#newest = new Uint32Array(keys.length * 2);
+    for (const [from, row] of newest.entries()) {
+      if (row === 0) continue;
+      const at = this.#place(keys[from] ?? 0);
+      this.#keys[at] = keys[from] ?? 0;
+      this.#newest[at] = row;
     }
   }
 
-  /** Rows that may have this hash, at most 64. */
-  find(sha256: string): number[] {
-    const key = keyOf(sha256);
-    const mask = this.#keys.length - 1;
+  /** Rows that may have this hash, the newest first. @param limit how many at most */
+  find(sha256: string, limit: number): number[] {
     const found: number[] = [];
-    for (let at = key & mask; this.#rows[at] !== 0 && found.length < 64; at = (at + 1) & mask) {
-      if (this.#keys[at] === key) found.push(this.#rows[at] ?? 0);
-    }
+    let row = this.#newest[this.#place(keyOf(sha256))] ?? 0;
+    for (; row !== 0 && found.length < limit; row = this.#previous[row] ?? 0) found.push(row);
     return found;
   }
+}
+
+function larger(numbers: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const result = new Uint32Array(numbers.length * 2);
+  result.set(numbers);
+  return result;
 }
 
 function keyOf(sha256: string): number {
@@ -193,10 +212,9 @@ export class ScratchIndex implements Disposable {
 
   /** Stored content with this hash, the newest first. */
   findBySha256(sha256: string): StoredContent[] {
-    return this.#find(
-      "SELECT * FROM content WHERE sha256 = ? ORDER BY rowid DESC LIMIT 16",
-      sha256,
-    );
+    // the start of the hash led to these rows; the whole hash decides
+    const sql = "SELECT * FROM content WHERE rowid = ? AND sha256 = ?";
+    return this.#byHash.find(sha256, maxEqual).flatMap((row) => this.#find(sql, row, sha256));
   }
 
   /** Stored content of this size, which is above 1 MiB, the newest first. */
@@ -207,8 +225,8 @@ export class ScratchIndex implements Disposable {
     );
   }
 
-  #find(sql: string, key: string | number): StoredContent[] {
-    return (this.#statement(sql).all(key) as ContentRow[]).map((row) => ({
+  #find(sql: string, ...keys: (string | number)[]): StoredContent[] {
+    return (this.#statement(sql).all(...keys) as ContentRow[]).map((row) => ({
       sha256: row.sha256,
       sizeBytes: row.size,
       attributes: row.attributes,
