@@ -8,6 +8,8 @@ const { i32, u32, i64_fast, ptr: pointer } = FFIType;
 
 const signatures = {
   statx: { args: [i32, pointer, i32, u32, pointer], returns: i32 },
+  linkat: { args: [i32, pointer, i32, pointer, i32], returns: i32 },
+  unlinkat: { args: [i32, pointer, i32], returns: i32 },
   openat: { args: [i32, pointer, i32, i32], returns: i32 },
   readlinkat: { args: [i32, pointer, pointer, u32], returns: i64_fast },
   syscall: { args: [i64_fast, i64_fast, pointer, i64_fast], returns: i64_fast },
@@ -117,6 +119,19 @@ export interface ExactStat {
   readonly isMountRoot: boolean;
 }
 
+/** What a walk sees: the large numbers are made when they are asked for, as most never are. */
+export interface WalkedStat extends ExactStat {
+  /** The same as decimal text; undefined for times before 1970 or after 2106, and inodes from 2^53 on. */
+  readonly timesText: TimesText | undefined;
+}
+
+export interface TimesText {
+  readonly mtimeNs: string;
+  readonly ctimeNs: string;
+  readonly ctimeSeconds: number;
+  readonly ino: string;
+}
+
 // With an ArrayBuffer of their own: the storage of a small typed array may move, and a kept pointer would not.
 const statBuffer = Buffer.from(new ArrayBuffer(256));
 const statPointer = ptr(statBuffer);
@@ -144,6 +159,87 @@ function takeStat(): ExactStat {
     rdevMinor: statBuffer.readUInt32LE(132),
     isMountRoot: (statBuffer.readUInt32LE(8) & attributeMountRoot) !== 0,
   };
+}
+
+const words = new Uint32Array(statBuffer.buffer);
+const word = (offset: number) => words[offset / 4] ?? 0;
+const nsText = (seconds: number, ns: number) =>
+  seconds === 0 ? String(ns) : `${seconds}${String(1_000_000_000 + ns).slice(1)}`;
+const nsOf = (low: number, high: number, ns: number) =>
+  (BigInt(high | 0) * 0x1_0000_0000n + BigInt(low)) * 1_000_000_000n + BigInt(ns);
+
+class LazyStat implements WalkedStat {
+  readonly mode = word(28) & 0xffff;
+  readonly uid = word(20);
+  readonly gid = word(24);
+  readonly linkCount = word(16);
+  readonly sizeBytes = word(44) * 0x1_0000_0000 + word(40);
+  readonly storedBytes = (word(52) * 0x1_0000_0000 + word(48)) * 512;
+  readonly dev = word(136) * 0x10_0000 + word(140);
+  readonly rdevMajor = word(128);
+  readonly rdevMinor = word(132);
+  readonly isMountRoot = (word(8) & attributeMountRoot) !== 0;
+  readonly #inoLow = word(32);
+  readonly #inoHigh = word(36);
+  readonly #mtimeLow = word(112);
+  readonly #mtimeHigh = word(116);
+  readonly #mtimeRest = word(120);
+  readonly #ctimeLow = word(96);
+  readonly #ctimeHigh = word(100);
+  readonly #ctimeRest = word(104);
+
+  get ino(): bigint {
+    return BigInt(this.#inoHigh) * 0x1_0000_0000n + BigInt(this.#inoLow);
+  }
+  get mtimeNs(): bigint {
+    return nsOf(this.#mtimeLow, this.#mtimeHigh, this.#mtimeRest);
+  }
+  get ctimeNs(): bigint {
+    return nsOf(this.#ctimeLow, this.#ctimeHigh, this.#ctimeRest);
+  }
+  get timesText(): TimesText | undefined {
+    if (this.#mtimeHigh !== 0 || this.#ctimeHigh !== 0 || this.#inoHigh >= 0x20_0000)
+      return undefined;
+    return {
+      mtimeNs: nsText(this.#mtimeLow, this.#mtimeRest),
+      ctimeNs: nsText(this.#ctimeLow, this.#ctimeRest),
+      ctimeSeconds: this.#ctimeLow,
+      ino: String(this.#inoHigh * 0x1_0000_0000 + this.#inoLow),
+    };
+  }
+}
+
+/** As `statAt`, for walks: what few callers ask for is made when they do. Not to be sent to a worker. */
+export function walkStatAt(dirFd: number, name: number): WalkedStat {
+  if (libc.statx(dirFd, name as Pointer, atSymlinkNofollow, statxMask, statPointer) !== 0) {
+    throw systemError("statx");
+  }
+  return new LazyStat();
+}
+
+/** As `statFd`, for walks. */
+export function walkStatFd(fd: number): WalkedStat {
+  if (libc.statx(fd, emptyNameBuffer, atEmptyPath, statxMask, statPointer) !== 0)
+    throw systemError("statx");
+  return new LazyStat();
+}
+
+/** Size of a regular file below an open directory; -1 where there is none. @param name a pointer, as for statAt */
+export function sizeAt(dirFd: number, name: number): number {
+  if (libc.statx(dirFd, name as Pointer, atSymlinkNofollow, statxMask, statPointer) !== 0)
+    return -1;
+  if ((word(28) & 0o170000) !== 0o100000) return -1;
+  return word(44) * 0x1_0000_0000 + word(40);
+}
+
+/** link(2) of a name to the same name below another open directory. @returns whether it was made */
+export function linkAt(fromFd: number, toFd: number, name: number): boolean {
+  return libc.linkat(fromFd, name as Pointer, toFd, name as Pointer, 0) === 0;
+}
+
+/** unlink(2) of a name below an open directory; what is not there is fine. */
+export function unlinkAt(dirFd: number, name: number): void {
+  libc.unlinkat(dirFd, name as Pointer, 0);
 }
 
 /**

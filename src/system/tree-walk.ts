@@ -3,13 +3,13 @@
 
 import { closeSync, constants, openSync } from "node:fs";
 import {
-  type ExactStat,
+  type WalkedStat,
   addressOf,
   openDirectoryAt,
   readDirents,
   readLinkAt,
-  statAt,
-  statFd,
+  walkStatAt,
+  walkStatFd,
 } from "./native.ts";
 import { fromErrno, isErrno } from "./errno.ts";
 import type { CitadelError } from "../core/index.ts";
@@ -17,7 +17,11 @@ import type { CitadelError } from "../core/index.ts";
 export interface WalkedEntry {
   /** Relative to the root, one character per byte; `.` for the root itself. */
   readonly path: string;
-  readonly stat: ExactStat;
+  readonly stat: WalkedStat;
+  /** Path of its directory with a slash at its end; empty at the first level. */
+  readonly prefix: string;
+  /** Where its last part stands in memory, zero-terminated, until the walk goes on; 0 where it does not. */
+  readonly nameAddress: number;
   /** Target of a symbolic link, one character per byte. */
   readonly target: string | undefined;
   /** A directory whose content is not listed, as it is another file system's. */
@@ -68,7 +72,7 @@ export function* walkTree(root: string, options: WalkOptions): Generator<WalkedE
   const rootFd = openRoot(root, flags);
   const levels: Level[] = [];
   try {
-    const rootStat = statFd(rootFd);
+    const rootStat = walkStatFd(rootFd);
     levels.push(openLevel(rootFd, ""));
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       const place = level.listing.order[level.next];
@@ -115,27 +119,43 @@ function displayOf(path: string): string {
   return Buffer.from(path, "latin1").toString("utf8");
 }
 
-function plain(path: string, stat: ExactStat, target?: string): WalkedEntry {
-  return { path, stat, target, isForeignMount: false, failure: undefined };
+function plain(path: string, stat: WalkedStat, target?: string): WalkedEntry {
+  return {
+    path,
+    stat,
+    target,
+    isForeignMount: false,
+    failure: undefined,
+    prefix: "",
+    nameAddress: 0,
+  };
 }
 
 function look(
   level: Level,
   name: string,
   pointer: number,
-  rootStat: ExactStat,
+  rootStat: WalkedStat,
   options: WalkOptions,
 ): WalkedEntry | undefined {
   const path = level.prefix + name;
   try {
-    const stat = statAt(level.fd, pointer);
+    const stat = walkStatAt(level.fd, pointer);
     const type = stat.mode & constants.S_IFMT;
     if (type === constants.S_IFLNK) return plain(path, stat, readLinkAt(level.fd, pointer));
     if (stat.isMountRoot && !options.crossFileSystems) {
       return { ...plain(path, stat), isForeignMount: true };
     }
     if (type === constants.S_IFDIR) level.toEnter.add(name);
-    return plain(path, stat);
+    return {
+      path,
+      stat,
+      target: undefined,
+      isForeignMount: false,
+      failure: undefined,
+      prefix: level.prefix,
+      nameAddress: pointer,
+    };
   } catch (thrown) {
     if (isErrno(thrown, "ENOENT")) return undefined;
     return { ...plain(path, rootStat), failure: fromErrno(thrown, "statx", displayOf(path)) };
@@ -156,7 +176,7 @@ function enter(levels: Level[], level: Level, name: string): WalkedEntry | undef
     if (fd >= 0) closeSync(fd);
     if (isErrno(thrown, "ENOENT")) return undefined;
     const failure = fromErrno(thrown, "readdir", displayOf(path));
-    return { ...plain(path, statFd(level.fd)), failure };
+    return { ...plain(path, walkStatFd(level.fd)), failure };
   }
 }
 

@@ -16,6 +16,7 @@ import {
   smallFileBytes,
 } from "../copy/job.ts";
 import { type BytePath, type FileEntry, type ManifestEntry, storedPath } from "../format/index.ts";
+import { Batches } from "./batches.ts";
 import { ContentIndex, type Shareable } from "./dedupe.ts";
 import {
   type EntryBase,
@@ -34,6 +35,7 @@ import { type Partial, toLatin1 } from "./partial.ts";
 import { placeDirectory, placeSymlink } from "./placing.ts";
 import { Skips } from "./skips.ts";
 import type { Survey } from "./source.ts";
+import { UnchangedFiles } from "./unchanged.ts";
 import { targetFailure } from "./failures.ts";
 
 export interface BuildContext {
@@ -50,11 +52,9 @@ export interface BuildContext {
   readonly warn: (text: string) => void;
 }
 
-const batchFiles = 64;
-const batchBytes = 4 * 1024 * 1024;
-const entriesPerTurn = 512;
+const entriesPerTurn = 1024;
 /** The collector sizes its heap by the machine's memory: on a large one it would let millions of entries lie. */
-const entriesPerCollection = 8192;
+const entriesPerCollection = 16_384;
 /** The kernel stamps changes with a clock that may lag this far: a file so fresh may change again unseen. */
 const clockGrainNs = 20_000_000n;
 
@@ -85,8 +85,7 @@ export class SnapshotBuilder {
   readonly #firstNames = new FirstNames();
   readonly #asked = new Map<number, Asked>();
   readonly #packLock = new SharedArrayBuffer(4);
-  #batch: CopyOrder[] = [];
-  #batchSize = 0;
+  readonly #batches = new Batches();
   #again: CopyOrder[] = [];
   #sequence = 0;
   #wake: () => void = () => {};
@@ -122,6 +121,7 @@ export class SnapshotBuilder {
       options.extraChecksums,
       (slot, first) => this.#linkFurtherName(slot, first),
       (entry) => this.#onWritten(entry),
+      (path) => partial.isResumed && partial.scratch.markKept(`data/${path}`),
     );
   }
 
@@ -129,6 +129,7 @@ export class SnapshotBuilder {
   async *jobs(): AsyncGenerator<WorkerJob> {
     const { options, signal, system, parent } = this.#context;
     const cursor = new ParentCursor(this.#isSharing ? parent : undefined);
+    using unchanged = this.#openUnchanged(cursor);
     try {
       let turn = 0;
       for (const walked of walkTree(this.#source, options)) {
@@ -138,7 +139,8 @@ export class SnapshotBuilder {
           signal.throwIfAborted();
           this.#report(walked.path);
         }
-        const job = this.#take(walked, cursor);
+        const isTaken = this.#takeUnchanged(walked, unchanged);
+        const job = isTaken ? undefined : this.#take(walked, cursor);
         if (job !== undefined) yield* this.#enqueue(job);
         while (this.#output.isFull) {
           yield* this.#flushBatch();
@@ -149,6 +151,23 @@ export class SnapshotBuilder {
     } finally {
       cursor.close();
     }
+  }
+
+  #openUnchanged(cursor: ParentCursor): UnchangedFiles | undefined {
+    const { options, parent, partial, names } = this.#context;
+    if (!this.#isSharing || parent === undefined || options.extraChecksums.length > 0) return;
+    const trusted = this.#trustedBeforeNs;
+    return new UnchangedFiles(cursor, names, parent.directory, partial.directory, trusted);
+  }
+
+  #takeUnchanged(walked: WalkedEntry, unchanged: UnchangedFiles | undefined): boolean {
+    const line = unchanged?.take(walked);
+    if (line === undefined) return false;
+    this.#doneItems += 1;
+    this.#doneBytes += line.size;
+    this.counts.linkedFiles += 1;
+    this.#output.pushUnchanged(walked.path as BytePath, line);
+    return true;
   }
 
   async *#drain(): AsyncGenerator<WorkerJob> {
@@ -169,22 +188,11 @@ export class SnapshotBuilder {
   }
 
   *#enqueue(job: CopyOrder): Generator<WorkerJob> {
-    if (job.sizeBytes > smallFileBytes) {
-      yield this.#workerJob([job]);
-      return;
-    }
-    this.#batch.push(job);
-    this.#batchSize += job.sizeBytes;
-    if (this.#batch.length >= batchFiles || this.#batchSize >= batchBytes)
-      yield* this.#flushBatch();
+    for (const orders of this.#batches.add(job)) yield this.#workerJob(orders);
   }
 
   *#flushBatch(): Generator<WorkerJob> {
-    if (this.#batch.length === 0) return;
-    const jobs = this.#batch;
-    this.#batch = [];
-    this.#batchSize = 0;
-    yield this.#workerJob(jobs);
+    for (const orders of this.#batches.flush()) yield this.#workerJob(orders);
   }
 
   #workerJob(orders: readonly CopyOrder[]): WorkerJob {

@@ -28,7 +28,6 @@ import {
   parseManifestLine,
   partialSuffix,
   snapshotJsonName,
-  splitLines,
 } from "../format/index.ts";
 import { type Partial, assertInPlace, orphanPath, toLatin1, workName } from "./partial.ts";
 
@@ -37,9 +36,8 @@ export function finishDirectories(directory: AbsolutePath, isRoot: boolean): voi
   const data = toLatin1(joinPath(directory, "data"));
   const closed: [string, number][] = [];
   let line = 0;
-  for (const text of splitLines(readBlocks(joinPath(directory, manifestName)))) {
+  for (const text of directoryLines(readBlocks(joinPath(directory, manifestName)))) {
     line += 1;
-    if (!text.includes('"type":"directory"')) continue;
     const entry = parseManifestLine(text, line);
     if (entry.type !== "directory") continue;
     const path = entry.path === "." ? data : `${data}/${entry.path}`;
@@ -51,6 +49,25 @@ export function finishDirectories(directory: AbsolutePath, isRoot: boolean): voi
     setMtime(path, entry.mtimeNs);
   }
   for (const [path, mode] of closed.reverse()) setMode(path, mode);
+}
+
+const directoryMark = '"type":"directory"'; // never inside a JSON text, where quotes are escaped
+
+/** The lines of directories; most manifests have a hundred others for each. */
+function* directoryLines(blocks: Iterable<Buffer>): Generator<string> {
+  let rest: Buffer = Buffer.alloc(0);
+  for (const block of blocks) {
+    const bytes = rest.length === 0 ? block : Buffer.concat([rest, block]);
+    let at = 0;
+    for (;;) {
+      const found = bytes.indexOf(directoryMark, at);
+      const end = found === -1 ? -1 : bytes.indexOf(10, found);
+      if (end === -1) break;
+      yield bytes.toString("utf8", bytes.lastIndexOf(10, found) + 1, end);
+      at = end + 1;
+    }
+    rest = Buffer.from(bytes.subarray(bytes.lastIndexOf(10) + 1));
+  }
 }
 
 /** Removes what a killed run stored and this one did not take over. */

@@ -18,6 +18,7 @@ import {
   sumsNameOf,
 } from "../format/index.ts";
 import { toLatin1 } from "./partial.ts";
+import type { UnchangedLine } from "./unchanged.ts";
 
 /** Entries that may wait for one before them. */
 const maxWaiting = 32_768;
@@ -28,6 +29,8 @@ export interface Slot {
   entry: ManifestEntry | undefined;
   /** The first name of the same inode: this one becomes a link to it when its turn comes. */
   readonly first?: Slot | undefined;
+  /** Instead of an entry: the parent's own line. */
+  readonly unchanged?: UnchangedLine;
 }
 
 export interface OutputCounts {
@@ -87,10 +90,12 @@ export class OrderedOutput {
   };
   readonly #directory: AbsolutePath;
   readonly #manifest: HashedFile;
+  readonly #sums: HashedFile;
   readonly #lists = new Map<string, HashedFile>();
   readonly #algorithms: readonly ExtraAlgorithm[];
   readonly #linkLate: LinkLate;
   readonly #onWritten: (entry: ManifestEntry) => void;
+  readonly #onUnchanged: (path: BytePath) => void;
   #waiting: Slot[] = [];
   #head = 0;
   #isClosed = false;
@@ -98,20 +103,22 @@ export class OrderedOutput {
   /**
    * @param linkLate makes the further name of a hard-linked file (`first`: undefined if that was skipped), or says by
    *   undefined that it cannot
-   * @param onWritten sees each entry that is in the manifest
+   * @param onWritten sees each entry that is in the manifest, but those that `onUnchanged` sees
    */
   constructor(
     directory: AbsolutePath,
     algorithms: readonly ExtraAlgorithm[],
     linkLate: LinkLate,
     onWritten: (entry: ManifestEntry) => void,
+    onUnchanged: (path: BytePath) => void,
   ) {
     this.#directory = directory;
     this.#algorithms = algorithms;
     this.#linkLate = linkLate;
     this.#onWritten = onWritten;
+    this.#onUnchanged = onUnchanged;
     this.#manifest = new HashedFile(joinPath(directory, manifestName));
-    this.#list(sumsName);
+    this.#sums = this.#list(sumsName);
     for (const algorithm of algorithms) this.#list(sumsNameOf(algorithm));
   }
 
@@ -125,6 +132,23 @@ export class OrderedOutput {
     if (slot.state !== "pending" || slot.first !== undefined) this.settle();
   }
 
+  /** Takes a file whose line is the parent's. */
+  pushUnchanged(path: BytePath, unchanged: UnchangedLine): void {
+    if (this.#waiting.length === 0) this.#writeUnchanged(path, unchanged);
+    else this.#waiting.push({ path, state: "done", entry: undefined, unchanged });
+  }
+
+  #writeUnchanged(path: BytePath, { line, sha256, size }: UnchangedLine): void {
+    const { counts } = this;
+    this.#manifest.write(line);
+    this.#sums.write(`${sha256}  ${path}\n`);
+    counts.entries += 1;
+    counts.files += 1;
+    counts.bytes += size;
+    counts.storedBytes += size;
+    this.#onUnchanged(path);
+  }
+
   /** Writes what is finished, up to the first entry that is not. */
   settle(): void {
     for (; this.#head < this.#waiting.length; this.#head += 1) {
@@ -132,7 +156,8 @@ export class OrderedOutput {
       if (slot === undefined) break;
       if (slot.first !== undefined && slot.state === "pending") this.#settleLink(slot, slot.first);
       if (slot.state === "pending") break;
-      if (slot.state === "done" && slot.entry !== undefined) this.#write(slot.entry);
+      if (slot.unchanged !== undefined) this.#writeUnchanged(slot.path, slot.unchanged);
+      else if (slot.state === "done" && slot.entry !== undefined) this.#write(slot.entry);
     }
     if (this.#head === this.#waiting.length) this.#waiting = [];
     else if (this.#head >= 1024) this.#waiting = this.#waiting.slice(this.#head);

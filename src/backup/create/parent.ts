@@ -8,7 +8,9 @@ import {
   type BytePath,
   type ManifestEntry,
   manifestName,
+  maxLineBytes,
   parseManifest,
+  parseManifestLine,
   type SnapshotRecord,
 } from "../format/index.ts";
 import { type FoundSnapshot, readRecord } from "../repository.ts";
@@ -76,28 +78,92 @@ export function parentEntries(parent: Parent): Generator<ManifestEntry> {
   return parseManifest(readBlocks(joinPath(parent.directory, manifestName)));
 }
 
-/** Looks up paths that are asked for in ascending order. */
+/**
+ * Looks up paths that are asked for in ascending order. Lines are text with one character per byte, parsed only where
+ * somebody wants more of them than how they begin: the manifest's hash was checked when the parent was chosen.
+ */
 export class ParentCursor {
-  readonly #entries: Generator<ManifestEntry> | undefined;
-  #current: ManifestEntry | undefined;
+  readonly #blocks: Generator<Buffer> | undefined;
+  /** Blocks read and not passed yet: whole lines, and the beginning of one. */
+  #text = "";
+  /** Where the current line starts, and the next one: before it, the current one is not known to be passed. */
+  #at = 0;
+  #next = 0;
+  #line = 0;
+  #parsed: ManifestEntry | undefined;
+  /** The current line was given out: whoever asks next asks for one below it. */
+  #isGiven = false;
 
   constructor(parent: Parent | undefined) {
-    this.#entries = parent === undefined ? undefined : parentEntries(parent);
-    this.#advance();
+    if (parent !== undefined) this.#blocks = readBlocks(joinPath(parent.directory, manifestName));
+  }
+
+  /** Finds the end of the current line. @returns whether there is one */
+  #hasLine(): boolean {
+    if (this.#next > this.#at) return true;
+    let end = this.#text.indexOf("\n", this.#at);
+    if (end === -1) {
+      const pieces = [this.#text.slice(this.#at)];
+      let length = pieces[0]?.length ?? 0;
+      while (end === -1) {
+        const block = this.#blocks?.next();
+        if (block === undefined || block.done === true) return false;
+        const piece = block.value.toString("latin1");
+        const found = piece.indexOf("\n");
+        if (found !== -1) end = length + found;
+        pieces.push(piece);
+        if ((length += piece.length) > maxLineBytes + piece.length) return false;
+      }
+      this.#text = pieces.join("");
+      this.#at = 0;
+    }
+    this.#next = end + 1;
+    this.#line += 1;
+    return true;
   }
 
   #advance(): void {
-    const next = this.#entries?.next();
-    this.#current = next === undefined || next.done === true ? undefined : next.value;
+    this.#at = this.#next;
+    this.#parsed = undefined;
+    this.#isGiven = false;
+  }
+
+  #current(): ManifestEntry | undefined {
+    if (this.#parsed !== undefined || !this.#hasLine()) return this.#parsed;
+    const line = this.#text.slice(this.#at, this.#next - 1);
+    const text = Buffer.from(line, "latin1").toString("utf8");
+    this.#parsed = parseManifestLine(text, this.#line);
+    return this.#parsed;
   }
 
   /** The parent's entry of this path. @param path not below any path asked for before */
   at(path: BytePath): ManifestEntry | undefined {
-    while (this.#current !== undefined && this.#current.path < path) this.#advance();
-    return this.#current?.path === path ? this.#current : undefined;
+    for (let entry = this.#current(); entry !== undefined; entry = this.#current()) {
+      if (entry.path >= path) return entry.path === path ? entry : undefined;
+      this.#advance();
+    }
+    return undefined;
+  }
+
+  /**
+   * The parent's line of this path with its newline, if it begins like that.
+   * @param path not below any path asked for before
+   */
+  lineStartingWith(path: BytePath, start: string): string | undefined {
+    if (this.#isGiven) this.#advance();
+    if (!this.#startsWith(start)) {
+      this.at(path);
+      if (!this.#startsWith(start)) return undefined;
+    }
+    this.#isGiven = true;
+    return this.#text.slice(this.#at, this.#next);
+  }
+
+  #startsWith(start: string): boolean {
+    return this.#hasLine() && this.#text.startsWith(start, this.#at);
   }
 
   close(): void {
-    this.#entries?.return(undefined);
+    this.#blocks?.return(undefined);
   }
 }

@@ -1,0 +1,113 @@
+// The short way for a file of which nothing changed: its line in the parent's manifest begins as the line of what the
+// walk saw now would, so the line is taken over as it is, and the stored file is linked. Whatever is not that plain
+// (hard links, packed files, holes, odd names, more checksums) goes the long way through SnapshotBuilder.
+
+import { DirectoryCache } from "../../system/directory-cache.ts";
+import { linkAt, sizeAt, unlinkAt } from "../../system/native.ts";
+import type { WalkedEntry } from "../../system/tree-walk.ts";
+import { type BytePath, formatMode } from "../format/index.ts";
+import type { OwnerNames } from "./entry.ts";
+import type { ParentCursor } from "./parent.ts";
+
+/** A line of the parent that holds for this snapshot too. */
+export interface UnchangedLine {
+  /** With its newline; ASCII, as its name is. */
+  readonly line: string;
+  readonly sha256: string;
+  readonly size: number;
+}
+
+/** ASCII that JSON and SHA256SUMS write as it is. */
+const plainName = /^[ !#-[\]-~]*$/;
+const digestMark = '"sha256":"';
+const digestLength = 64;
+const afterDigest = '","xxh3":[';
+const typeMask = 0o170000;
+const regularType = 0o100000;
+
+export class UnchangedFiles implements Disposable {
+  readonly #cursor: ParentCursor;
+  readonly #names: OwnerNames;
+  readonly #trustedSeconds: number;
+  readonly #from: DirectoryCache;
+  readonly #to: DirectoryCache;
+  #prefix: string | undefined;
+  #fromFd = -1;
+  #toFd = -1;
+  #ownerKey = -1;
+  #ownerMode = -1;
+  #ownerGid = -1;
+  #owner = "";
+
+  /**
+   * @param parentDirectory where the parent lies @param directory the snapshot that is built
+   * @param trustedBeforeNs files changed later than this go the long way
+   */
+  constructor(
+    cursor: ParentCursor,
+    names: OwnerNames,
+    parentDirectory: string,
+    directory: string,
+    trustedBeforeNs: bigint,
+  ) {
+    this.#cursor = cursor;
+    this.#names = names;
+    this.#trustedSeconds = Number(trustedBeforeNs / 1_000_000_000n);
+    this.#from = new DirectoryCache(`${parentDirectory}/data`);
+    this.#to = new DirectoryCache(`${directory}/data`);
+  }
+
+  /** Takes a regular file over. @returns undefined where it has to go the long way; then nothing was done */
+  take(walked: WalkedEntry): UnchangedLine | undefined {
+    const { stat, path } = walked;
+    if (stat.linkCount !== 1 || (stat.mode & typeMask) !== regularType) return undefined;
+    const times = stat.timesText;
+    if (times === undefined || walked.nameAddress === 0 || walked.isForeignMount) return undefined;
+    if (times.ctimeSeconds >= this.#trustedSeconds || !plainName.test(path)) return undefined;
+    const start =
+      `{"path":"${path}","type":"file","size":${stat.sizeBytes},${this.#ownerOf(stat)}` +
+      `,"mtime_ns":"${times.mtimeNs}","ino":"${times.ino}","ctime_ns":"${times.ctimeNs}",${digestMark}`;
+    const line = this.#cursor.lineStartingWith(path as BytePath, start);
+    if (line === undefined) return undefined;
+    const end = start.length + digestLength;
+    if (!line.startsWith(afterDigest, end) || !this.#link(walked)) return undefined;
+    return { line, sha256: line.slice(start.length, end), size: stat.sizeBytes };
+  }
+
+  /** The members between size and time: the same for most files. */
+  #ownerOf(stat: WalkedEntry["stat"]): string {
+    const { uid, gid } = stat;
+    const mode = stat.mode & 0o7777;
+    if (uid !== this.#ownerKey || gid !== this.#ownerGid || mode !== this.#ownerMode) {
+      [this.#ownerKey, this.#ownerGid, this.#ownerMode] = [uid, gid, mode];
+      const names = { user: this.#names.user(uid), group: this.#names.group(gid) };
+      const text = JSON.stringify({ mode: formatMode(mode), uid, gid, ...names });
+      this.#owner = text.slice(1, -1);
+    }
+    return this.#owner;
+  }
+
+  #link(walked: WalkedEntry): boolean {
+    const { prefix, nameAddress, stat } = walked;
+    if (prefix !== this.#prefix) {
+      this.#prefix = undefined;
+      const directory = prefix === "" ? "." : (prefix.slice(0, -1) as BytePath);
+      try {
+        this.#fromFd = this.#from.directory(directory);
+        this.#toFd = this.#to.directory(directory);
+      } catch {
+        return false; // the long way says what is wrong
+      }
+      this.#prefix = prefix;
+    }
+    if (!linkAt(this.#fromFd, this.#toFd, nameAddress)) return false;
+    if (sizeAt(this.#toFd, nameAddress) === stat.sizeBytes) return true;
+    unlinkAt(this.#toFd, nameAddress);
+    return false;
+  }
+
+  [Symbol.dispose](): void {
+    this.#from[Symbol.dispose]();
+    this.#to[Symbol.dispose]();
+  }
+}
