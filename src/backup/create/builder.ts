@@ -30,7 +30,7 @@ import { FirstNames } from "./first-names.ts";
 import { type LinkOutcome, makeParents, replaceByLink, shareStored } from "./linking.ts";
 import type { CreateOptions, CreateProgress } from "./options.ts";
 import { OrderedOutput, type Slot, type WrittenLists } from "./ordered-output.ts";
-import { ParentCursor, type Parent } from "./parent.ts";
+import { ParentCursor, type Parent, trustedBeforeNs } from "./parent.ts";
 import { type Partial, toLatin1 } from "./partial.ts";
 import { placeDirectory, placeSymlink } from "./placing.ts";
 import { Skips } from "./skips.ts";
@@ -55,8 +55,6 @@ export interface BuildContext {
 const entriesPerTurn = 1024;
 /** The collector sizes its heap by the machine's memory: on a large one it would let millions of entries lie. */
 const entriesPerCollection = 16_384;
-/** The kernel stamps changes with a clock that may lag this far: a file so fresh may change again unseen. */
-const clockGrainNs = 20_000_000n;
 
 interface Asked {
   readonly slot: Slot;
@@ -112,10 +110,7 @@ export class SnapshotBuilder {
       bytesPerSecond: options.limitBytesPerSecond / context.workers,
     };
     this.#index = new ContentIndex(partial.scratch, partial.directory, parent);
-    this.#trustedBeforeNs =
-      parent === undefined
-        ? 0n
-        : BigInt(Date.parse(parent.record.started)) * 1_000_000n - clockGrainNs;
+    this.#trustedBeforeNs = trustedBeforeNs(parent);
     this.#output = new OrderedOutput(
       partial.directory,
       options.extraChecksums,

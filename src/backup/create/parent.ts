@@ -73,6 +73,15 @@ function hashOf(path: string): string | undefined {
   return hasher.digest("hex");
 }
 
+/** The kernel stamps changes with a clock that may lag this far: a file so fresh may change again unseen. */
+const clockGrainNs = 20_000_000n;
+
+/** Files changed before this were read by the parent's run as they are; 0 without a parent. */
+export function trustedBeforeNs(parent: Parent | undefined): bigint {
+  if (parent === undefined) return 0n;
+  return BigInt(Date.parse(parent.record.started)) * 1_000_000n - clockGrainNs;
+}
+
 /** All entries of a parent, in order. */
 export function parentEntries(parent: Parent): Generator<ManifestEntry> {
   return parseManifest(readBlocks(joinPath(parent.directory, manifestName)));
