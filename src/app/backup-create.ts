@@ -4,6 +4,7 @@
 import type { CreateOptions, CreateProgress, CreateReport } from "../backup/create/options.ts";
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import { planSnapshot, type SnapshotPlan } from "../backup/create/plan-snapshot.ts";
+import { isUnmounted } from "../backup/create/source.ts";
 import { slugOf, type SnapshotKind } from "../backup/format/index.ts";
 import { readSnapshot } from "../backup/repository.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
@@ -168,6 +169,13 @@ export function toolOfThisBuild(): CreateOptions["tool"] {
 export function requiresMounts({ settings, system }: App): boolean {
   const wanted = settings.agent.require_mounts;
   return wanted === "auto" ? !system.hostPaths.relocated : wanted;
+}
+
+/** What to say where the backup disk should be mounted and is not: an empty list would look like no backups. */
+export function unmountedWarning(app: App): string | undefined {
+  const root = app.system.hostPaths.real(app.settings.paths.backup_root);
+  if (!requiresMounts(app) || !isUnmounted(root, app.system)) return undefined;
+  return `${root} lies on the root file system: the backup disk is not mounted, its snapshots are not seen`;
 }
 
 function resolved(path: string): AbsolutePath | undefined {

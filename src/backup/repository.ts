@@ -30,9 +30,9 @@ export interface FoundSnapshot {
   readonly slug: string;
   /** `complete` by its name and a sound snapshot.json; its content is for `verify`. */
   readonly state: SnapshotState;
-  /** Undefined where state is not `complete`. */
+  /** Undefined where state is not `complete`, or the caller may not read it. */
   readonly record: SnapshotRecord | undefined;
-  /** Why it is `damaged`. */
+  /** Why it is `damaged`, or cannot be read. */
   readonly why: string | undefined;
   /** Its directory belongs to us, and others cannot write to it: nobody else has made it. */
   readonly isOwn: boolean;
@@ -83,7 +83,9 @@ export function readSnapshot(
     return { ...base, area: record.area, state: "complete", record, why: undefined };
   } catch (thrown) {
     if (!(thrown instanceof CitadelError)) throw thrown;
-    return { ...base, state: "damaged", record: undefined, why: thrown.message };
+    // a final name says complete; that a caller may not look inside says nothing of the snapshot
+    const state = thrown.kind === "permission" ? "complete" : "damaged";
+    return { ...base, state, record: undefined, why: thrown.message };
   }
 }
 
@@ -141,8 +143,22 @@ function newest(
   const found = ownSnapshots(snapshots).findLast(
     ({ state, record }) => state === "complete" && sources.includes(record?.source ?? ""),
   );
+  if (found === undefined) assertReadable(snapshots);
   if (found === undefined) throw unknownSnapshot(name, root);
   return found;
+}
+
+/** @throws kind `permission` where there are snapshots, but not for this caller */
+function assertReadable(snapshots: readonly FoundSnapshot[]): void {
+  const shut = snapshots.find(({ state, record }) => state === "complete" && record === undefined);
+  if (shut === undefined) return;
+  throw new CitadelError({
+    kind: "permission",
+    code: "PERMISSION",
+    message: `snapshot ${shut.id} cannot be read: ${shut.why ?? "it is another user's"}`,
+    path: shut.directory,
+    hint: "snapshots are root's alone: run the command as root (sudo)",
+  });
 }
 
 /** The whole slug, or the end of one if only one source has it: `latest:active`. */

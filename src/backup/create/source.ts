@@ -135,8 +135,7 @@ function checkMounts(wanted: readonly AbsolutePath[], system: Pick<System, "host
   const mounts = readMountsOf(system);
   if (mounts === undefined) return;
   for (const path of wanted) {
-    const mount = mountOf(mounts, realpath(path) ?? path);
-    if (mount !== undefined && mount.mountpoint !== "/") continue;
+    if (!liesOnRootDisk(mounts, path)) continue;
     throw new CitadelError({
       kind: "not-mounted",
       code: "NOT_MOUNTED",
@@ -145,6 +144,17 @@ function checkMounts(wanted: readonly AbsolutePath[], system: Pick<System, "host
       hint: `mount it (\`mount ${path}\`), or set CITADEL_REQUIRE_MOUNTS=no if it belongs to the root disk here`,
     });
   }
+}
+
+function liesOnRootDisk(mounts: readonly Mount[], path: AbsolutePath): boolean {
+  const mount = mountOf(mounts, realpath(path) ?? path);
+  return mount === undefined || mount.mountpoint === "/";
+}
+
+/** Whether a path lies on the root file system: its own disk is not mounted. False where there are no mounts to see. */
+export function isUnmounted(path: AbsolutePath, system: Pick<System, "hostPaths">): boolean {
+  const mounts = readMountsOf(system);
+  return mounts !== undefined && liesOnRootDisk(mounts, path);
 }
 
 /** Whether two file systems lie on one disk, by the kernel's tree of block devices. */

@@ -1,5 +1,6 @@
 // `backup list`: the snapshots on disk; works from the backup disk alone.
 
+import { unmountedWarning } from "../../app/backup-create.ts";
 import { backupPlaces, lookIntoCatalog } from "../../app/backup-repository.ts";
 import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
 import { ExitCode, formatBytes, formatRelative, formatTime } from "../../core/index.ts";
@@ -14,6 +15,8 @@ export const command = defineAgentCommand({
   },
   examples: ["citadel-agent backup list", "citadel-agent backup list --json | jq '.snapshots[-1]'"],
   async run({ app, args, out }) {
+    const unmounted = unmountedWarning(app);
+    if (unmounted !== undefined) out.warn(unmounted);
     const places = backupPlaces(app);
     const { catalog } = lookIntoCatalog(places);
     using opened = catalog;

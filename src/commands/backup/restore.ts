@@ -22,6 +22,7 @@ import {
   CitadelError,
   ExitCode,
   absolutePath,
+  counted,
   formatBytes,
   formatDuration,
 } from "../../core/index.ts";
@@ -188,7 +189,7 @@ function toDocument(report: RestoreReport): Record<string, unknown> {
 
 function formatReport(report: RestoreReport, style: Style): string {
   const lines = [
-    `restored ${report.files} files, ${formatBytes(report.bytes)}, to ${report.to} in ${formatDuration(report.durationMs)}`,
+    `restored ${counted(report.files, "file")}, ${formatBytes(report.bytes)}, to ${report.to} in ${formatDuration(report.durationMs)}`,
   ];
   for (const { path, reason } of report.failed) {
     lines.push(`  ${style.paint("critical", "lost")} ${displayPath(path)}: ${reason}`);

@@ -1,5 +1,6 @@
 // `backup status`: jobs, sizes, what sharing saves, growth, verification; from any process, also after a restart.
 
+import { unmountedWarning } from "../../app/backup-create.ts";
 import { backupPlaces, lookIntoCatalog } from "../../app/backup-repository.ts";
 import { backupSchedule } from "../../app/backup-schedule.ts";
 import type { JobRow } from "../../backup/catalog-schema.ts";
@@ -21,6 +22,8 @@ export const command = defineAgentCommand({
   },
   examples: ["citadel-agent backup status", "citadel-agent backup status --json | jq '.jobs[0]'"],
   async run({ app, args, out }) {
+    const unmounted = unmountedWarning(app);
+    if (unmounted !== undefined) out.warn(unmounted);
     const places = backupPlaces(app);
     const { catalog, why } = lookIntoCatalog(places);
     using opened = catalog;
