@@ -113,6 +113,7 @@ test("a resumed run copies only what is missing and drops what the source no lon
   );
   fs.rmSync(`${first.directory}/snapshot.json`);
   fs.writeFileSync(`${first.directory}/data/stray`, "of a file that is gone");
+  fs.writeFileSync(`${first.directory}/.citadel-agent.0123456789ab.tmp`, '{"half":');
   fs.renameSync(first.directory, `${first.directory}.partial`);
   const kept = statExact(`${first.directory}.partial/data/f7`).ino;
   fs.writeFileSync(`${world.source}/f3`, "changed meanwhile");

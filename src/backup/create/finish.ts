@@ -3,6 +3,7 @@
 
 import { CitadelError, joinPath, type AbsolutePath } from "../../core/index.ts";
 import {
+  listDirectory,
   lstat,
   readlink,
   syncDirectory,
@@ -17,6 +18,7 @@ import {
   setMode,
   setOwner,
 } from "../../system/raw-file.ts";
+import { temporaryPrefix } from "../../system/atomic-write.ts";
 import { setMtime, setXattr } from "../../system/native.ts";
 import { pinBelow, type PinnedDirectory } from "../../system/pinned-directory.ts";
 import { readBlocks } from "../../system/stored-files.ts";
@@ -72,6 +74,10 @@ function* directoryLines(blocks: Iterable<Buffer>): Generator<string> {
 
 /** Removes what a killed run stored and this one did not take over. */
 export function removeLeftovers(partial: Partial): void {
+  // killed while it wrote snapshot.json: the temporary would be in a snapshot that then says it does not belong there
+  for (const name of listDirectory(partial.directory) ?? []) {
+    if (name.startsWith(temporaryPrefix)) removeTree(`${toLatin1(partial.directory)}/${name}`);
+  }
   for (const part of ["data", "packed"]) {
     const root = joinPath(partial.directory, part);
     if (lstat(root) === undefined) continue;
