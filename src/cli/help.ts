@@ -17,7 +17,7 @@ export function formatRootHelp(map: CommandMap, sections: HelpSections, style: S
   const listed = new Set(sections.flatMap(([, words]) => words));
   const rest = Object.keys(map).filter((word) => !listed.has(word));
   const lines = [
-    "citadel-agent: lays out, guards, backs up and tunes the storage of GPU model hosts",
+    "citadel-agent: lays out, guards, backs up, tunes the storage of GPU model hosts",
     "",
   ];
   for (const [heading, words] of [...sections, ["More", rest] as const]) {

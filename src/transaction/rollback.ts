@@ -4,7 +4,6 @@
 import { CitadelError, joinPath, nameOf, parentOf, type AbsolutePath } from "../core/index.ts";
 import type { DirectoryTree } from "../system/directory-tree.ts";
 import { cancelPairs } from "./cancel-pairs.ts";
-import { findDrift, stepKey, towards } from "./drift.ts";
 import { invert } from "./invert.ts";
 import { joinChanges } from "./join-changes.ts";
 import type { JournalView } from "./journal-view.ts";
@@ -12,7 +11,9 @@ import type { Conflict, Operation, PathState, Plan } from "./operation.ts";
 import { describeState, matches, observe } from "./state.ts";
 
 /**
- * Plans the way from now to the state after `generation` (0: before the first set-up).
+ * Plans the way from now to the state after `generation` (0: before the first set-up). Taking the newest generation
+ * back gives what it found, also where somebody had changed things since the one before: what a person wants back
+ * after `--force` is the link that was replaced.
  * @param stays whether a file that lies in a directory of ours is ours too and not to be removed (a log): its directory
  *   stays with a warning instead of being a conflict
  * @throws code GENERATION_UNKNOWN (2), ROLLBACK_PAST_DAMAGE or ROLLBACK_TOO_OLD (6)
@@ -26,12 +27,9 @@ export function planRollback(
   const latest = view.generation;
   assertReachable(view, generation, latest);
   const planner = new RollbackPlanner(view, tree, stays);
-  const drifted = findDrift(view, generation);
   for (let at = latest; at > generation; at -= 1) {
     for (const step of view.stepsOf(at).reverse()) {
-      const wanted = drifted.get(stepKey(at, step.seq));
-      if (wanted === undefined) planner.add(step.operation, at);
-      else planner.addDrifted(step.operation, wanted, at);
+      planner.add(step.operation, at);
     }
   }
   const now = view.latestAnnotations();
@@ -138,29 +136,6 @@ class RollbackPlanner {
       this.#projected.set(done.to, { type: "absent" });
       this.#projected.set(done.path, done.before);
     }
-  }
-
-  /** A step that found something other than the generation gone back to had left: what was left is what is wanted. */
-  addDrifted(done: Operation, wanted: PathState, generation: number): void {
-    const found = this.#stateOf(done);
-    if (matches(found, wanted)) {
-      this.unchanged += 1;
-      return;
-    }
-    const expected = done.op === "move_aside" ? { type: "absent" as const } : done.after;
-    if (found.type !== "absent" && !matches(found, expected)) {
-      const reason = `it is ${describeState(found)}, we left ${describeState(expected)}`;
-      this.#conflict(done, found, reason);
-      return;
-    }
-    const step = towards(done.path, found, wanted, generation, this.view);
-    if (typeof step === "string") {
-      this.#conflict(done, found, step);
-      return;
-    }
-    if (done.op === "move_aside") this.kept.push(`${done.to} stays: it is not ours`);
-    this.operations.push(step);
-    this.#projected.set(done.path, wanted);
   }
 
   #stateOf(done: Operation): PathState {
