@@ -53,7 +53,7 @@ export interface MonitorSession {
 }
 
 const jobsIntervalS = 60;
-const collectIntervalS = 150;
+const collectIntervalS = 900;
 const runningKey = "daemon.running";
 /** A sink that fails this long is worth an alert. */
 const sinkFailingMs = 600_000;
