@@ -32,7 +32,20 @@ export function cancelPairs(operations: readonly Operation[]): Operation[] {
       remember({ operation, at }, own, below);
     }
   }
-  return operations.filter((_operation, at) => kept.has(at));
+  return shortenRuns(operations.filter((_operation, at) => kept.has(at)));
+}
+
+/** A command that is run for its effect on somebody else (a daemon that reads its files again): no state changes. */
+const isSignal = ({ op, before, after }: Operation) =>
+  op === "run_command" && before.type === after.type && matches(before, after);
+
+/** Of signals to the same ear with nothing between them, the first and the last are enough. */
+function shortenRuns(operations: readonly Operation[]): Operation[] {
+  return operations.filter((operation, at) => {
+    const isSame = (other: Operation | undefined) =>
+      other !== undefined && isSignal(other) && other.path === operation.path;
+    return !(isSignal(operation) && isSame(operations[at - 1]) && isSame(operations[at + 1]));
+  });
 }
 
 /** The paths an operation is about: a move has two. */
@@ -42,6 +55,7 @@ const pathsOf = ({ path, to }: Operation) => (to === undefined ? [path] : [path,
 const turnedPath = ({ op, path, to }: Operation) => (op === "move_aside" ? (to ?? path) : path);
 
 function isReverse(former: Operation, operation: Operation): boolean {
+  if (isSignal(operation)) return false; // it stands where it stands because of what is between
   if (former.op === "move_aside" || operation.op === "move_aside") {
     return (
       former.op === operation.op && former.path === operation.to && former.to === operation.path

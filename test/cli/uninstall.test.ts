@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { runCli } from "../support/run-cli.ts";
+import { isFresh, runCli } from "../support/run-cli.ts";
 
 let root = "";
 beforeEach(async () => {
@@ -44,23 +44,29 @@ test("uninstall --purge-links removes our links and empty directories, never wha
   expect(existsSync(state())).toBe(true);
 });
 
-test("uninstall takes units and tuning back with the rest, fstab byte for byte", async () => {
-  const fstab =
-    "UUID=aa /mnt/citadel-models ext4 defaults 0 2\nUUID=bb /mnt/citadel-backup ext4 defaults 0 2\n";
-  mkdirSync(`${root}/etc/systemd/system`, { recursive: true });
-  writeFileSync(`${root}/etc/fstab`, fstab);
-  expect((await agent("service", "install")).exitCode).toBe(0);
-  expect((await agent("tune", "apply", "--yes")).exitCode).toBe(4); // no kernel and no systemd below a bare root
-  expect(readFileSync(`${root}/etc/fstab`, "utf8")).not.toBe(fstab);
-  expect(existsSync(`${root}/etc/systemd/system/citadel-agent.service`)).toBe(true);
-  const run = await agent("uninstall", "--yes", "--purge-links");
-  expect(run.stderr).not.toContain("error");
-  expect(run.exitCode).toBe(0);
-  expect(readFileSync(`${root}/etc/fstab`, "utf8")).toBe(fstab);
-  expect(existsSync(`${root}/etc/systemd/system/citadel-agent.service`)).toBe(false);
-  expect(existsSync(`${root}/usr/local/bin/citadel-agent`)).toBe(false);
-  expect(existsSync(`${root}/opt/citadel/models`)).toBe(false);
-});
+// `service install` installs the compiled binary: run from the sources there is none.
+if (!isFresh())
+  console.log("skipped: units of uninstall: dist/citadel-agent is older than the sources");
+test.skipIf(!isFresh())(
+  "uninstall takes units and tuning back with the rest, fstab byte for byte",
+  async () => {
+    const fstab =
+      "UUID=aa /mnt/citadel-models ext4 defaults 0 2\nUUID=bb /mnt/citadel-backup ext4 defaults 0 2\n";
+    mkdirSync(`${root}/etc/systemd/system`, { recursive: true });
+    writeFileSync(`${root}/etc/fstab`, fstab);
+    expect((await agent("service", "install")).exitCode).toBe(0);
+    expect((await agent("tune", "apply", "--yes")).exitCode).toBe(4); // no kernel and no systemd below a bare root
+    expect(readFileSync(`${root}/etc/fstab`, "utf8")).not.toBe(fstab);
+    expect(existsSync(`${root}/etc/systemd/system/citadel-agent.service`)).toBe(true);
+    const run = await agent("uninstall", "--yes", "--purge-links");
+    expect(run.stderr).not.toContain("error");
+    expect(run.exitCode).toBe(0);
+    expect(readFileSync(`${root}/etc/fstab`, "utf8")).toBe(fstab);
+    expect(existsSync(`${root}/etc/systemd/system/citadel-agent.service`)).toBe(false);
+    expect(existsSync(`${root}/usr/local/bin/citadel-agent`)).toBe(false);
+    expect(existsSync(`${root}/opt/citadel/models`)).toBe(false);
+  },
+);
 
 test("uninstall leaves a script that somebody changed, and says so", async () => {
   appendFileSync(script(), "export MINE=1\n");

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { CitadelError } from "../../src/core/index.ts";
 import { change, createTestHost, treeOf, type TestHost } from "../support/engine.ts";
+import type { Operation } from "../../src/transaction/index.ts";
 import * as op from "../support/operations.ts";
 
 const rollback = (host: TestHost, generation: number) =>
@@ -132,4 +133,28 @@ describe("planRollback", () => {
     expect(code(() => host.engine.planRollback(0))).toBe("ROLLBACK_PAST_DAMAGE");
     expect(fs.readlinkSync(host.path("l"))).toBe("/x");
   });
+});
+
+test("commands that only tell a daemon to read its files again are not taken for each other's reverse", async () => {
+  using host = createTestHost();
+  const heard = host.path("heard");
+  const tell = (apply: readonly string[], undo: readonly string[]): Operation => ({
+    op: "run_command",
+    path: host.path("ear"),
+    why: "it reads the file again",
+    before: { type: "external", value: "loaded" },
+    after: { type: "external", value: "loaded" },
+    command: { apply, undo, timeoutMs: 5000 },
+  });
+  const reload = ["cp", host.path("f"), heard];
+  fs.writeFileSync(host.path("f"), "before");
+  await change(host.engine, [
+    tell(["true"], reload),
+    op.writeFile(host.path("f"), "after", { before: { type: "file" } }),
+    tell(reload, ["true"]),
+  ]);
+  expect(fs.readFileSync(heard, "utf8")).toBe("after");
+  await rollback(host, 0);
+  expect(fs.readFileSync(host.path("f"), "utf8")).toBe("before");
+  expect(fs.readFileSync(heard, "utf8")).toBe("before");
 });

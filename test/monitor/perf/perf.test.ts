@@ -14,7 +14,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const isRoot = process.geteuid?.() === 0;
-const quick = ["--size", "16MB", "--seconds", "0.1"];
+const quick = ["--size", "16MB", "--seconds", "0.5"];
 
 function mountTmpfs(path: string, options: string): void {
   mkdirSync(path);
