@@ -31,5 +31,12 @@ if (asksVersion && words.length === 2 && words.includes("--json")) {
   process.exit(0);
 }
 
+// These will ask the models disk through a child (src/system/survey): it comes up while the rest is loaded.
+if ((first === "links" && words[1] === "verify") || first === "status") {
+  const { startEarlyChild } = await import("./system/survey/start-child.ts");
+  const compiled = import.meta.path.startsWith("/$bunfs/");
+  startEarlyChild(compiled ? [process.execPath] : [process.execPath, import.meta.path]);
+}
+
 const { main } = await import("./cli.ts");
 process.exit(await main(words));

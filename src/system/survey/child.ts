@@ -5,14 +5,13 @@ import { readFileSync, writeSync } from "node:fs";
 import { answer } from "./probe.ts";
 import type { Question } from "./question.ts";
 
-/** The words that start it: `citadel-agent __child survey MOUNTPOINT` (src/internal.ts). */
-export const surveyCommand: readonly string[] = ["__child", "survey"];
-
 const flushEvery = 64;
 
 /** Answers what stands on stdin. The first answers go out one by one: the first access is what hangs. */
 export async function run(): Promise<number> {
-  const questions = JSON.parse(readFileSync(0, "utf8")) as Question[];
+  const text = readFileSync(0, "utf8");
+  if (text === "") return 0; // started early, and then not needed
+  const questions = JSON.parse(text) as Question[];
   let pending = "";
   for (const [at, question] of questions.entries()) {
     pending += `${JSON.stringify(answer(question))}\n`;

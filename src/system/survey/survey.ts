@@ -6,10 +6,10 @@ import { writeFileAtomic } from "../atomic-write.ts";
 import { CitadelError } from "../../core/index.ts";
 import { parseMountinfo } from "../mountinfo.ts";
 import { selfCommand } from "../processes.ts";
-import { surveyCommand } from "./child.ts";
 import { createLocalView, destination, type LocalView } from "./local.ts";
 import { answer } from "./probe.ts";
 import type { Answer, Question } from "./question.ts";
+import { earlyMark, startSurveyChild, takeEarlyChild, type SurveyChild } from "./start-child.ts";
 
 export interface SurveyOptions {
   /** How long a mount may take for all its answers. Default 5 s. */
@@ -122,13 +122,8 @@ async function askChild(
 ): Promise<Answer[]> {
   const silentMs = performance.now() - (silentSinceMs.get(mountpoint) ?? Number.NEGATIVE_INFINITY);
   if (silentMs < silenceMs || isStuck(mountpoint, options.noteDir)) return [];
-  const child = Bun.spawn([...selfCommand(), ...surveyCommand, mountpoint], {
-    stdin: new TextEncoder().encode(JSON.stringify(questions)),
-    stdout: "pipe",
-    stderr: "ignore",
-    env: { PATH: "/usr/bin:/bin", LC_ALL: "C.UTF-8" },
-    cwd: "/",
-  });
+  const child = takeEarlyChild() ?? startSurveyChild(selfCommand(), mountpoint);
+  askQuestions(child, questions);
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), options.deadlineMs ?? surveyDeadlineMs);
   const cancel = () => stop.abort();
@@ -141,6 +136,17 @@ async function askChild(
     const timedOut = stop.signal.aborted;
     if (timedOut) silentSinceMs.set(mountpoint, performance.now());
     if (timedOut) await endChild(child, mountpoint, options.noteDir);
+  }
+}
+
+/** A child that is gone already answers nothing, which is what its caller will see; writing to it is no error of ours. */
+function askQuestions(child: SurveyChild, questions: readonly Question[]): void {
+  const ignore = () => {};
+  try {
+    void Promise.resolve(child.stdin.write(JSON.stringify(questions))).catch(ignore);
+    void Promise.resolve(child.stdin.end()).catch(ignore);
+  } catch {
+    // the same, said at once
   }
 }
 
@@ -210,7 +216,8 @@ function isStuck(mountpoint: string, noteDir: string | undefined): boolean {
   if (pid === undefined) return false;
   try {
     const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-    if (words.includes("survey") && words.includes(mountpoint)) return true;
+    const isIts = words.includes(mountpoint) || words.includes(earlyMark);
+    if (words.includes("survey") && isIts) return true;
   } catch {
     // it is gone at last
   }
