@@ -16,7 +16,7 @@ import { readManifest } from "../backup/snapshot-reader.ts";
 import { verifySnapshot, type VerifyContext, type VerifyOptions } from "../backup/verify.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
 import { CitadelError, counted, type AbsolutePath } from "../core/index.ts";
-import { realpath } from "../system/index.ts";
+import { realpath, sha256Hex } from "../system/index.ts";
 import { acquireLock, type Lock, type LockDomain } from "../system/lock.ts";
 import { statExact } from "../system/native.ts";
 import { fromText } from "../backup/format/byte-path.ts";
@@ -97,18 +97,43 @@ export async function lockSnapshot(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Lock | undefined> {
+  return await lockIfPossible(app, `snapshot-${id}`, true, command, timeoutMs, signal);
+}
+
+/**
+ * Keeps a second restore out of a tree that is being restored in place: each would take the other's temporaries for
+ * those of a killed run. Where no lock can be made there is none.
+ * @throws kind `locked`
+ */
+export async function lockRestoreTarget(
+  app: App,
+  target: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Lock | undefined> {
+  const domain = `restore-${sha256Hex(target).slice(0, 16)}`;
+  return await lockIfPossible(app, domain, false, "backup restore --in-place", timeoutMs, signal);
+}
+
+async function lockIfPossible(
+  app: App,
+  domain: string,
+  shared: boolean,
+  command: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Lock | undefined> {
   const { runtimeDir } = backupPlaces(app);
-  const domain = `snapshot-${id}` as LockDomain;
   try {
     const { clock } = app.system;
     return await acquireLock({
       directory: runtimeDir,
-      domain,
+      domain: domain as LockDomain,
       command,
       timeoutMs,
       clock,
       signal,
-      shared: true,
+      shared,
     });
   } catch (thrown) {
     if (!(thrown instanceof CitadelError)) throw thrown;

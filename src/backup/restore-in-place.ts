@@ -3,8 +3,8 @@
 // First everything is compared, so that nothing is touched where a person has to decide.
 
 import { CitadelError, messageOf } from "../core/index.ts";
-import { temporaryName } from "../system/index.ts";
 import { DirectoryCache, isAbsent } from "../system/directory-cache.ts";
+import { isErrno } from "../system/errno.ts";
 import { makeNode } from "../system/native-files.ts";
 import { statExact, readLinkAt, cString, setMtime, syncFileSystem } from "../system/native.ts";
 import {
@@ -22,6 +22,7 @@ import type { FileEntry, ManifestEntry } from "./format/manifest.ts";
 import type { FoundSnapshot } from "./repository.ts";
 import { hashExisting, NotRestored, restoreContent, RestoreMemory } from "./restore-content.ts";
 import { assertSpace, filterPaths, storedBytesOf, type PathFilter } from "./restore-plan.ts";
+import { RestoreLeftovers } from "./restore-leftovers.ts";
 import {
   assertSoundMetadata,
   attributesOf,
@@ -109,8 +110,8 @@ class TreeMender {
   readonly #memory = new RestoreMemory();
   readonly #failed: RestoreFailure[] = [];
   readonly #skipped: RestoreFailure[] = [];
-  /** Former files that were kept, to be removed once all is well. */
-  readonly #former: { path: BytePath; name: string }[] = [];
+  /** Of earlier runs that were killed, and the former files of this one, to be removed once all is well. */
+  readonly #leftovers: RestoreLeftovers;
   #files = 0;
   #bytes = 0;
 
@@ -121,6 +122,7 @@ class TreeMender {
     readonly directories: DirectoryCache,
   ) {
     this.#isWanted = filterPaths(options.globs);
+    this.#leftovers = new RestoreLeftovers(snapshot.id, directories);
   }
 
   plan(): InPlacePlan {
@@ -129,6 +131,7 @@ class TreeMender {
     let neededBytes = 0;
     for (const entry of this.#wanted()) {
       this.context.signal?.throwIfAborted();
+      this.#leftovers.look(entry.path);
       const step = this.#compare(entry);
       this.#remember(step);
       counts[step] = (counts[step] ?? 0) + 1;
@@ -143,6 +146,7 @@ class TreeMender {
   }
 
   async apply(): Promise<void> {
+    this.#leftovers.dropTemporaries((path) => removeFile(this.directories.at(path)));
     let position = 0;
     for (const entry of this.#wanted()) {
       this.context.signal?.throwIfAborted();
@@ -157,16 +161,14 @@ class TreeMender {
   /** After success: the former files are no longer needed. */
   forgetFormer(): void {
     if (this.#failed.length > 0) return;
-    for (const { path, name } of this.#former) removeFile(this.directories.at(`${path}${name}`));
-    this.#former.length = 0;
+    this.#leftovers.forgetFormer(this.#isWanted, (path) => removeFile(this.directories.at(path)));
   }
 
   report(to: string, plan: InPlacePlan, durationMs: number): RestoreReport {
     const remarks: string[] = [];
     if (!this.options.isRoot) remarks.push("owners were not set: that takes root");
-    const kept = this.#former.length;
-    if (kept > 0)
-      remarks.push(`${kept} former files are kept as *${this.#suffix}: not all went well`);
+    const { formerCount: kept, pattern } = this.#leftovers;
+    if (kept > 0) remarks.push(`${kept} former files are kept as ${pattern}: not all went well`);
     return {
       snapshot: this.snapshot.id,
       to,
@@ -178,10 +180,6 @@ class TreeMender {
       durationMs,
       remarks,
     };
-  }
-
-  get #suffix(): string {
-    return `.before-${this.snapshot.id}`;
   }
 
   *#wanted(): Generator<ManifestEntry> {
@@ -216,7 +214,10 @@ class TreeMender {
       throw inTheWay(entry.path);
     }
     if (!isSameType) return Step.replace;
-    if (entry.type === "directory" || entry.type === "fifo") return Step.leave;
+    if (entry.type === "directory") {
+      return this.#isHalfMade(entry.path, mode) ? Step.create : Step.leave;
+    }
+    if (entry.type === "fifo") return Step.leave;
     if (entry.type === "symlink") {
       const target = readLinkAt(-100, cString(place)); // AT_FDCWD: the path is absolute
       return target === entry.target ? Step.leave : Step.replace;
@@ -227,6 +228,11 @@ class TreeMender {
       : Step.replace;
   }
 
+  /** A directory as a run leaves it that is killed before it has set mode and owner. */
+  #isHalfMade(path: BytePath, mode: number): boolean {
+    return (mode & 0o7777) === 0o700 && this.directories.names(path).length === 0;
+  }
+
   async #mendFile(entry: FileEntry, step: number): Promise<void> {
     if (step !== Step.leave && !(await this.#writeFile(entry, step))) return;
     this.#files += 1;
@@ -235,7 +241,7 @@ class TreeMender {
 
   async #writeFile(entry: FileEntry, step: number): Promise<boolean> {
     const cut = entry.path.lastIndexOf("/") + 1;
-    const temporary = `${entry.path.slice(0, cut)}${temporaryName()}`;
+    const temporary = this.#leftovers.temporaryIn(entry.path.slice(0, cut));
     const { directories, options, snapshot } = this;
     this.#ensureParents(entry.path);
     try {
@@ -269,19 +275,32 @@ class TreeMender {
   #swap(path: BytePath, temporary: string, step: number): void {
     const { directories } = this;
     if (step === Step.replace) {
-      const former = `${path}${this.#suffix}`;
       try {
-        hardLink(directories.at(path), directories.at(former));
-        this.#former.push({ path, name: this.#suffix });
+        this.#keepFormer(path);
       } catch (thrown) {
-        if (!isAbsent(thrown)) {
-          removeFile(directories.at(temporary));
-          throw thrown;
-        }
+        removeFile(directories.at(temporary));
+        throw thrown;
       }
     }
     // both names are in one directory: one descriptor, so the second look-up cannot close the first
     renamePath(directories.at(temporary), directories.at(path));
+  }
+
+  #keepFormer(path: BytePath): void {
+    const { directories } = this;
+    const link = (former: BytePath) => {
+      try {
+        hardLink(directories.at(path), directories.at(former));
+        return true;
+      } catch (thrown) {
+        if (isAbsent(thrown)) return true; // gone meanwhile: there is nothing to keep
+        if (isErrno(thrown, "EEXIST")) return false;
+        throw thrown;
+      }
+    };
+    const isSame = (former: BytePath) =>
+      statExact(directories.at(former)).ino === statExact(directories.at(path)).ino;
+    this.#leftovers.keep(path, link, isSame);
   }
 
   #ensureParents(path: BytePath): void {
@@ -294,12 +313,12 @@ class TreeMender {
     const { directories, options } = this;
     this.#ensureParents(entry.path);
     if (entry.type === "directory") {
-      if (makeDirectory(directories.at(entry.path), 0o700)) {
-        setAttributes(directories.directory(entry.path), attributesOf(entry, options));
-      }
+      makeDirectory(directories.at(entry.path), 0o700);
+      setAttributes(directories.directory(entry.path), attributesOf(entry, options));
       return;
     }
-    const temporary = `${entry.path.slice(0, entry.path.lastIndexOf("/") + 1)}${temporaryName()}`;
+    const folder = entry.path.slice(0, entry.path.lastIndexOf("/") + 1);
+    const temporary = this.#leftovers.temporaryIn(folder);
     const place = directories.at(temporary);
     if (entry.type === "symlink") makeSymlink(entry.target, place);
     else if (entry.type === "fifo") {

@@ -3,6 +3,7 @@
 // part of a path for a link between our look and our call. Paths hold one character (0..255) per byte.
 
 import * as fs from "node:fs";
+import { CitadelError } from "../core/index.ts";
 import { cString, openDirectoryAt } from "./native.ts";
 import { fromErrno, isErrno } from "./errno.ts";
 
@@ -61,6 +62,16 @@ export class DirectoryCache implements Disposable {
     const cut = path.lastIndexOf("/");
     const parent = this.directory(cut === -1 ? "." : path.slice(0, cut));
     return `/proc/self/fd/${parent}/${path.slice(cut + 1)}`;
+  }
+
+  /** The names in a directory, one character per byte, in no order; none where it does not exist. */
+  names(path: string): string[] {
+    try {
+      return fs.readdirSync(`/proc/self/fd/${this.directory(path)}/`, "latin1");
+    } catch (thrown) {
+      if (isAbsent(thrown)) return [];
+      throw thrown instanceof CitadelError ? thrown : fromErrno(thrown, "readdir", shown(path));
+    }
   }
 
   /** Forgets a directory that was removed or replaced. */

@@ -107,6 +107,39 @@ test("a restore in place that is killed leaves each file old or new, never half"
   expect(fs.readFileSync(`${target}/big`).length).toBe(30_000_000);
 }, 120_000);
 
+test("a restore in place takes up what a killed one left: temporaries, files set aside, half-made directories", async () => {
+  const target = `${root}/left`;
+  const to = ["--in-place", "--force", "--yes", "--to", "/left"];
+  const restore = () => runCli(["--root", root, "backup", "restore", "latest", ...to]);
+  fs.mkdirSync(target);
+  expect((await restore()).exitCode).toBe(0);
+  const { snapshot } = (
+    await runCli(["--root", root, "--json", "backup", "restore", "latest", ...to])
+  ).json<{ snapshot: string }>();
+  // killed between setting aside and replacing: two names of one file
+  fs.writeFileSync(`${target}/big`, "old");
+  fs.linkSync(`${target}/big`, `${target}/big.before-${snapshot}`);
+  // killed after replacing, and changed again since
+  fs.writeFileSync(`${target}/sub/f1.before-${snapshot}`, "older");
+  fs.writeFileSync(`${target}/sub/f1`, "newer");
+  const marker = Bun.CryptoHasher.hash("sha256", snapshot, "hex").slice(0, 12);
+  fs.writeFileSync(`${target}/sub/.citadel-agent.restore-${marker}-00.tmp`, "half");
+  fs.writeFileSync(`${target}/sub/f2.before-${snapshot}-and-more`, "not ours");
+  const { exitCode, stderr } = await restore();
+  expect(stderr).toBe("");
+  expect(exitCode).toBe(0);
+  const left = [...fs.readdirSync(target), ...fs.readdirSync(`${target}/sub`)];
+  expect(left.filter((name) => name.includes("citadel") || name.includes("before"))).toEqual([
+    `f2.before-${snapshot}-and-more`,
+  ]);
+  fs.rmSync(`${target}/sub/f2.before-${snapshot}-and-more`);
+  expect(Bun.spawnSync(["diff", "-r", source, target]).exitCode).toBe(0);
+  fs.rmSync(`${target}/sub`, { recursive: true });
+  fs.mkdirSync(`${target}/sub`, { mode: 0o700 });
+  expect((await restore()).exitCode).toBe(0);
+  expect(fs.statSync(`${target}/sub`).mode & 0o777).toBe(fs.statSync(`${source}/sub`).mode & 0o777);
+}, 60_000);
+
 test("a clean-up that is killed leaves only whole snapshots under their names", async () => {
   const random = createRandom(9);
   let whole = 0;

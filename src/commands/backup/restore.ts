@@ -4,6 +4,7 @@ import {
   backupPlaces,
   failureOf,
   findSnapshot,
+  lockRestoreTarget,
   lockSnapshot,
   tryCatalog,
 } from "../../app/backup-repository.ts";
@@ -74,6 +75,10 @@ export const command = defineAgentCommand({
       globals.lockTimeoutMs,
       signal,
     );
+    using _target =
+      args.inPlace === true && !globals.dryRun
+        ? await lockRestoreTarget(app, options.to, globals.lockTimeoutMs, signal)
+        : undefined;
     if (globals.dryRun) {
       const plan = planRestore(snapshot, options, args.inPlace === true, context);
       const fields = { snapshot: snapshot.id, to: options.to, ...plan };
