@@ -18,7 +18,8 @@ import type { AgentFacts } from "../monitor/probes/agent.ts";
 import { shippedRules } from "../monitor/rules/index.ts";
 import { worstState, type Sample, type SampleState } from "../monitor/sample.ts";
 import { createStatusDocument } from "../status/index.ts";
-import { writeFileAtomic } from "../system/index.ts";
+import { writeFileAtomic, type Clock } from "../system/index.ts";
+import { trimMemory } from "../system/memory.ts";
 import { version } from "../version.ts";
 import type { App } from "./app.ts";
 import { openLayoutEngine } from "./layout-engine.ts";
@@ -53,7 +54,9 @@ export interface MonitorSession {
 }
 
 const jobsIntervalS = 60;
-const collectIntervalS = 900;
+const trimIntervalS = 900;
+/** After the first round: the start is over then. */
+const firstTrimMs = 20_000;
 const runningKey = "daemon.running";
 /** A sink that fails this long is worth an alert. */
 const sinkFailingMs = 600_000;
@@ -236,8 +239,9 @@ export function openMonitorSession(app: App, context: SessionContext): MonitorSe
         };
         await Promise.all([
           every(monitoring.check_interval, publish, signal),
-          // An idle heap grows to twice its content before it is collected by itself.
-          every(collectIntervalS, () => Bun.gc(true), signal),
+          // An idle heap grows to twice its content before it is collected by itself, and the pages of the program
+          // that only its start needed stay.
+          keepSmall(clock, signal),
           pushes ? every(settings.agent.push_interval, queueStatus, signal) : undefined,
           runJobs(
             {
@@ -293,6 +297,14 @@ async function untilAborted(signal: AbortSignal, work?: Promise<unknown>): Promi
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
   await (work === undefined ? aborted : Promise.race([aborted, work.then(() => aborted)]));
+}
+
+/** Trims the process's memory, soon and then now and again. */
+async function keepSmall(clock: Clock, signal: AbortSignal): Promise<void> {
+  for (let waitMs = firstTrimMs; !signal.aborted; waitMs = trimIntervalS * 1000) {
+    await clock.sleep(waitMs, signal);
+    if (!signal.aborted) trimMemory();
+  }
 }
 
 /** @returns whether the run before did not end cleanly */
