@@ -4,7 +4,7 @@
 
 import { CitadelError, messageOf } from "../core/index.ts";
 import { DirectoryCache, isAbsent } from "../system/directory-cache.ts";
-import { isErrno } from "../system/errno.ts";
+import { fromErrno, isErrno } from "../system/errno.ts";
 import { makeNode } from "../system/native-files.ts";
 import { statExact, readLinkAt, cString, setMtime, syncFileSystem } from "../system/native.ts";
 import {
@@ -274,16 +274,14 @@ class TreeMender {
 
   #swap(path: BytePath, temporary: string, step: number): void {
     const { directories } = this;
-    if (step === Step.replace) {
-      try {
-        this.#keepFormer(path);
-      } catch (thrown) {
-        removeFile(directories.at(temporary));
-        throw thrown;
-      }
+    try {
+      if (step === Step.replace) this.#keepFormer(path);
+      // both names are in one directory: one descriptor, so the second look-up cannot close the first
+      renamePath(directories.at(temporary), directories.at(path));
+    } catch (thrown) {
+      removeFile(directories.at(temporary));
+      throw fromErrno(thrown, "replace", displayPath(path));
     }
-    // both names are in one directory: one descriptor, so the second look-up cannot close the first
-    renamePath(directories.at(temporary), directories.at(path));
   }
 
   #keepFormer(path: BytePath): void {

@@ -10,6 +10,8 @@ import type { BytePath } from "./format/byte-path.ts";
 const maxSeen = 10_000;
 /** More former versions of one file than this many killed runs make: somebody else is at work. */
 const maxFormer = 1000;
+/** What ext4, xfs, btrfs and tmpfs take as a name. */
+const maxNameBytes = 255;
 
 export class RestoreLeftovers {
   readonly #temporaryPrefix: string;
@@ -74,7 +76,7 @@ export class RestoreLeftovers {
     isSame: (former: BytePath) => boolean,
   ): void {
     for (let at = 1; at <= maxFormer; at += 1) {
-      const former = `${path}${this.#suffix}${at === 1 ? "" : `.${at}`}` as BytePath;
+      const former = this.#formerName(path, at);
       if (link(former)) {
         this.#former.push({ of: path, path: former });
         return;
@@ -83,6 +85,17 @@ export class RestoreLeftovers {
       if (isSame(former)) return;
     }
     throw new Error(`${maxFormer} former files of one path`);
+  }
+
+  /** A name that would be too long is cut, with a hash of the whole so that two of them stay two. */
+  #formerName(path: BytePath, at: number): BytePath {
+    const end = `${this.#suffix}${at === 1 ? "" : `.${at}`}`;
+    const cut = path.lastIndexOf("/") + 1;
+    const name = path.slice(cut);
+    if (name.length + end.length <= maxNameBytes) return `${path}${end}` as BytePath;
+    const mark = `~${sha256Hex(Buffer.from(name, "latin1")).slice(0, 16)}`;
+    const kept = name.slice(0, maxNameBytes - mark.length - end.length);
+    return `${path.slice(0, cut)}${kept}${mark}${end}` as BytePath;
   }
 
   /** Removes the former files of what `isWanted`. */

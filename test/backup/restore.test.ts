@@ -242,6 +242,23 @@ test("in place: what matches stays, what is missing comes, what differs needs fo
   expect(fs.readdirSync(target).filter((name) => name.includes("before"))).toEqual([]);
 });
 
+test("in place: names of 255 bytes are replaced like others", async () => {
+  const source = fresh("source");
+  fs.mkdirSync(source);
+  const names = ["x".repeat(255), `${"x".repeat(254)}y`, "é".repeat(127)];
+  for (const name of names) fs.writeFileSync(`${source}/${name}`, `content of ${name}`);
+  const { directory } = buildSnapshot(`${dir}/repo`, source);
+  const target = fresh("long");
+  await restoreSnapshot(open(directory), to(target), context);
+  for (const name of names) fs.writeFileSync(`${target}/${name}`, "changed");
+  const report = await restoreInPlace(open(directory), { ...to(target), force: true }, context);
+  expect(report).toMatchObject({ files: 3, failed: [] });
+  expect(fs.readdirSync(target).sort()).toEqual(names.toSorted());
+  for (const name of names) {
+    expect(fs.readFileSync(`${target}/${name}`, "utf8")).toBe(`content of ${name}`);
+  }
+});
+
 test("in place: a link in the way is never followed", async () => {
   const { directory } = buildSnapshot(`${dir}/repo`, makeSource());
   const target = fresh("linked");
