@@ -7,7 +7,7 @@ import { CitadelError } from "../core/index.ts";
 import { writeAll } from "./atomic-write.ts";
 import { fromErrno, isErrno } from "./errno.ts";
 import { toFileStat, type FileStat } from "./files.ts";
-import { renameWith } from "./libc.ts";
+import { chownAt, renameAt, renameWith, symlinkAt } from "./libc.ts";
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK } = fs.constants;
 /** open(2); node:fs has no name for it. The same value on every Linux architecture that we build for. */
@@ -110,7 +110,8 @@ export class DirectoryHandle {
 
   symlink(target: string | Buffer, name: EntryName): void {
     try {
-      fs.symlinkSync(target, this.at(name));
+      const isText = typeof target === "string" && typeof name === "string";
+      if (!isText || !symlinkAt(target, this.fd, name)) fs.symlinkSync(target, this.at(name));
     } catch (thrown) {
       throw this.#error("symlink", name, thrown);
     }
@@ -120,7 +121,10 @@ export class DirectoryHandle {
   /** rename(2), over whatever `toName` is. */
   rename(name: EntryName, toName: EntryName, to: DirectoryHandle = this): void {
     try {
-      fs.renameSync(this.at(name), to.at(toName));
+      const isText = typeof name === "string" && typeof toName === "string";
+      if (!isText || !renameAt(this.fd, name, to.fd, toName)) {
+        fs.renameSync(this.at(name), to.at(toName));
+      }
     } catch (thrown) {
       throw to.#error("rename", toName, thrown);
     }
@@ -235,7 +239,9 @@ export class DirectoryHandle {
   /** lchown(2): of the entry itself, never of what a link names. */
   lchown(name: EntryName, uid: number, gid: number): void {
     try {
-      fs.lchownSync(this.at(name), uid, gid);
+      if (typeof name !== "string" || !chownAt(this.fd, name, uid, gid)) {
+        fs.lchownSync(this.at(name), uid, gid);
+      }
     } catch (thrown) {
       throw this.#error("lchown", name, thrown);
     }

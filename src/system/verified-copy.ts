@@ -1,7 +1,6 @@
 // Copies one file between directories held open: copied and hashed in one pass, flushed, read again and compared,
 // and only then given its name, which replaces nothing.
 
-import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { CitadelError } from "../core/index.ts";
 import { writeAll } from "./atomic-write.ts";
@@ -49,7 +48,7 @@ async function writeCopy(
   const fd = to.createFd(temporary);
   const path = to.pathOf(name);
   try {
-    const hash = createHash("sha256");
+    const hash = new Bun.CryptoHasher("sha256");
     for await (const block of blocksOf(source.fd, path)) {
       writeAll(fd, block, path);
       hash.update(block);
@@ -73,7 +72,7 @@ export async function hashFile(
 ): Promise<string> {
   const { fd } = directory.openFile(name);
   try {
-    const hash = createHash("sha256");
+    const hash = new Bun.CryptoHasher("sha256");
     for await (const block of blocksOf(fd, directory.pathOf(name))) {
       hash.update(block);
       await onBytes(0);
