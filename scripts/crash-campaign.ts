@@ -13,6 +13,7 @@ import {
   runCampaign,
   type CampaignReport,
 } from "../test/support/campaign.ts";
+import { backupJobs, runBackupCampaign } from "../test/support/backup-campaign.ts";
 import { cliJobs, runCliCampaign } from "../test/support/cli-campaign.ts";
 import { straceAvailable } from "../test/support/crash.ts";
 import { whyNoPrivateHost } from "../test/support/private-host.ts";
@@ -70,6 +71,10 @@ async function overBinary(binary: string): Promise<void> {
   for (const [name, job] of Object.entries(cliJobs)) {
     if ((values.job ?? name) !== name) continue;
     await report(name, () => runCliCampaign({ program, job, limit, errnos, onProgress }));
+  }
+  for (const job of backupJobs) {
+    if ((values.job ?? job) !== job) continue;
+    await report(job, () => runBackupCampaign({ program, job, limit, errnos, onProgress }));
   }
   for (const job of tuneJobs) {
     if ((values.job ?? job) !== job) continue;

@@ -9,6 +9,8 @@ import {
   syncDirectory,
   temporaryPrefix,
   type Clock,
+  fromErrno,
+  isErrno,
 } from "../system/index.ts";
 import { tryLock, type LockDomain } from "../system/lock.ts";
 import { makeSymlink, removeFile, removeTree, renamePath } from "../system/raw-file.ts";
@@ -61,8 +63,9 @@ export function applyRetention(plan: RetentionPlan, context: CleanupContext): Cl
       if (removeOne(snapshot, context)) removed.push(snapshot);
       else failed.push({ snapshot, reason: "in use" });
     } catch (thrown) {
-      if (!(thrown instanceof CitadelError)) throw thrown;
-      failed.push({ snapshot, reason: thrown.message });
+      if (!isErrno(thrown) && !(thrown instanceof CitadelError)) throw thrown;
+      const { message } = fromErrno(thrown, "remove", snapshot.directory);
+      failed.push({ snapshot, reason: message });
     }
     context.onRemoved?.(snapshot);
   }

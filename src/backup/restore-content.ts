@@ -22,7 +22,7 @@ import {
   readBlockAsync,
   type OpenedFile,
 } from "../system/stored-files.ts";
-import { absoluteBytes, displayPath, toBytes } from "./format/byte-path.ts";
+import { absoluteBytes, toBytes } from "./format/byte-path.ts";
 import { type FileEntry, storedPath } from "./format/manifest.ts";
 import { unpack } from "./unpack.ts";
 
@@ -45,6 +45,7 @@ export class NotRestored extends Error {}
  * @param place gives the path of the new file, one character per byte, whenever it is needed: it may go through a
  *   descriptor that is closed meanwhile; nothing may lie there but a leftover
  * @param attributes what the file gets; undefined: set later
+ * @param shown what the file is called in messages: its place in the end
  * @throws NotRestored when the snapshot's side is wrong (nothing is left behind); CitadelError for the target's side
  */
 export async function restoreContent(
@@ -53,8 +54,8 @@ export async function restoreContent(
   place: () => string,
   attributes: FileAttributes,
   memory: RestoreMemory,
+  shown: string,
 ): Promise<void> {
-  const shown = displayPath(entry.path);
   const source = openSource(snapshotDirectory, entry);
   let output: WritableFile | undefined;
   let isDone = false;
@@ -63,9 +64,9 @@ export async function restoreContent(
       createForWriting(place(), entry.size >= directFromBytes && entry.packed === undefined),
     );
     const hasher = new Bun.CryptoHasher("sha256");
-    if (entry.packed !== undefined) await unpackInto(source, entry, output, hasher, memory);
-    else if (entry.size <= blockBytes) copySmall(source, entry, output, hasher, memory);
-    else await copyLarge(source, entry, output, hasher, memory);
+    if (entry.packed !== undefined) await unpackInto(source, entry, output, hasher, memory, shown);
+    else if (entry.size <= blockBytes) copySmall(source, entry, output, hasher, memory, shown);
+    else await copyLarge(source, entry, output, hasher, memory, shown);
     if (hasher.digest("hex") !== entry.sha256) {
       throw new NotRestored("its content does not match the manifest");
     }
@@ -142,8 +143,8 @@ function copySmall(
   output: WritableFile,
   hasher: Hasher,
   memory: RestoreMemory,
+  shown: string,
 ): void {
-  const shown = displayPath(entry.path);
   const block = memory.blocks[0] as Buffer;
   const got = fromSource(() => readBlock(source, block, 0, entry.size, shown));
   if (got !== entry.size) throw new NotRestored("the snapshot's file is shorter than it should be");
@@ -163,8 +164,8 @@ async function copyLarge(
   output: WritableFile,
   hasher: Hasher,
   memory: RestoreMemory,
+  shown: string,
 ): Promise<void> {
-  const shown = displayPath(entry.path);
   const writes: Promise<void>[] = Array.from({ length: ringBlocks }, () => Promise.resolve());
   const count = Math.ceil(entry.size / blockBytes);
   const lengthOf = (index: number) => Math.min(blockBytes, entry.size - index * blockBytes);
@@ -216,10 +217,10 @@ async function unpackInto(
   output: WritableFile,
   hasher: Hasher,
   memory: RestoreMemory,
+  shown: string,
 ): Promise<void> {
   const { packed } = entry;
   if (packed === undefined) return;
-  const shown = displayPath(entry.path);
   const block = memory.blocks[0] as Buffer;
   const stored = function* () {
     for (let at = 0; at < packed.size; at += blockBytes) {

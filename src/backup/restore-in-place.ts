@@ -73,9 +73,13 @@ export async function restoreInPlace(
   const plan = mender.plan();
   if (plan.replace > 0 && !options.force) throw wouldReplace(target, plan);
   assertSpace(plan.neededBytes, freeBytesAt(place), target);
-  await mender.apply();
-  syncFileSystem(directories.rootFd);
-  mender.forgetFormer();
+  try {
+    await mender.apply();
+    syncFileSystem(directories.rootFd);
+    mender.forgetFormer();
+  } catch (thrown) {
+    throw isErrno(thrown) ? fromErrno(thrown, thrown.syscall ?? "write", target) : thrown;
+  }
   return mender.report(target, plan, context.clock.monotonicMs() - started);
 }
 
@@ -248,7 +252,8 @@ class TreeMender {
       const place = () => directories.at(temporary);
       if (!this.#linkToFirst(entry, temporary)) {
         const attributes = attributesOf(entry, options);
-        await restoreContent(snapshot.directory, entry, place, attributes, this.#memory);
+        const shown = `${options.to}/${displayPath(entry.path)}`;
+        await restoreContent(snapshot.directory, entry, place, attributes, this.#memory, shown);
       }
     } catch (thrown) {
       if (!(thrown instanceof NotRestored)) throw thrown;
@@ -280,7 +285,7 @@ class TreeMender {
       renamePath(directories.at(temporary), directories.at(path));
     } catch (thrown) {
       removeFile(directories.at(temporary));
-      throw fromErrno(thrown, "replace", displayPath(path));
+      throw fromErrno(thrown, "replace", `${this.options.to}/${displayPath(path)}`);
     }
   }
 
@@ -318,15 +323,20 @@ class TreeMender {
     const folder = entry.path.slice(0, entry.path.lastIndexOf("/") + 1);
     const temporary = this.#leftovers.temporaryIn(folder);
     const place = directories.at(temporary);
-    if (entry.type === "symlink") makeSymlink(entry.target, place);
-    else if (entry.type === "fifo") {
-      makeNode(toBytes(place as BytePath), typeBits.fifo | (entry.mode & 0o777), 0, 0);
-    } else {
-      this.#skipped.push({ path: entry.path, reason: entry.type });
-      return;
+    try {
+      if (entry.type === "symlink") makeSymlink(entry.target, place);
+      else if (entry.type === "fifo") {
+        makeNode(toBytes(place as BytePath), typeBits.fifo | (entry.mode & 0o777), 0, 0);
+      } else {
+        this.#skipped.push({ path: entry.path, reason: entry.type });
+        return;
+      }
+      setOwner(place, entry.uid, entry.gid);
+      setMtime(place, entry.mtimeNs);
+    } catch (thrown) {
+      removeFile(place);
+      throw fromErrno(thrown, "write", `${options.to}/${displayPath(entry.path)}`);
     }
-    setOwner(place, entry.uid, entry.gid);
-    setMtime(place, entry.mtimeNs);
     this.#swap(entry.path, temporary, step);
   }
 }

@@ -5,6 +5,7 @@
 import { CitadelError, messageOf, type AbsolutePath } from "../core/index.ts";
 import type { Clock } from "../system/index.ts";
 import { DirectoryCache } from "../system/directory-cache.ts";
+import { fromErrno, isErrno } from "../system/errno.ts";
 import { makeNode } from "../system/native-files.ts";
 import { setMtime, syncFileSystem } from "../system/native.ts";
 import { pinTyped, type PinnedDirectory } from "../system/pinned-directory.ts";
@@ -27,7 +28,7 @@ import {
   targetState,
 } from "../system/restore-target.ts";
 import { parentOf, nameOf } from "../core/index.ts";
-import { type BytePath, rootPath, toBytes } from "./format/byte-path.ts";
+import { type BytePath, displayPath, rootPath, toBytes } from "./format/byte-path.ts";
 import type { FileEntry, ManifestEntry } from "./format/manifest.ts";
 import type { FoundSnapshot } from "./repository.ts";
 import { restoreContent, RestoreMemory, NotRestored } from "./restore-content.ts";
@@ -138,7 +139,7 @@ export async function restoreSnapshot(
     return writer.report(target, context.clock.monotonicMs() - started);
   } catch (thrown) {
     removeTree(Buffer.from(stage).toString("latin1"));
-    throw thrown;
+    throw isErrno(thrown) ? fromErrno(thrown, thrown.syscall ?? "write", target) : thrown;
   }
 }
 
@@ -294,7 +295,9 @@ class TreeWriter {
     const { snapshot, options, context, directories } = this;
     try {
       const place = () => directories.at(entry.path);
-      await restoreContent(snapshot.directory, entry, place, attributesOf(entry, options), memory);
+      const attributes = attributesOf(entry, options);
+      const shown = `${options.to}/${displayPath(entry.path)}`;
+      await restoreContent(snapshot.directory, entry, place, attributes, memory, shown);
       this.#files += 1;
       this.#bytes += entry.size;
       this.#doneBytes += entry.size;

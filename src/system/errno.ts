@@ -32,6 +32,13 @@ const meanings: Record<string, Meaning> = {
     text: "No space left on device",
     hint: "free space or inodes on this file system (`df -h`, `df -i`), then run the command again",
   },
+  // sqlite3's word for ENOSPC
+  SQLITE_FULL: {
+    kind: "no-space",
+    code: "NO_SPACE",
+    text: "database or disk is full",
+    hint: "free space or inodes on this file system (`df -h`, `df -i`), then run the command again",
+  },
   EDQUOT: {
     kind: "no-space",
     code: "QUOTA_EXCEEDED",

@@ -134,6 +134,44 @@ export function parseCalls(log: string, below: readonly string[]): CallPoint[] {
   return calls;
 }
 
+/**
+ * The changing calls of all threads but the main one. strace counts for each thread, so one of these points is met by
+ * whichever thread comes to that number first.
+ */
+export function listThreadCalls(target: CrashTarget): CallPoint[] {
+  return withLog((log) => {
+    strace({ ...target, follow: true }, log, undefined);
+    return parseThreadCalls(readFileSync(log, "utf8"), target.below);
+  });
+}
+
+/** As parseCalls, for the other threads; without what the main thread comes to as well, each number once. */
+export function parseThreadCalls(log: string, below: readonly string[]): CallPoint[] {
+  const [main = "", ...rest] = threadLogs(log);
+  const known = new Set(parseCalls(main, below).map(keyOf));
+  const points: CallPoint[] = [];
+  for (const point of rest.flatMap((text) => parseCalls(text, below))) {
+    if (!known.has(keyOf(point))) points.push(point);
+    known.add(keyOf(point));
+  }
+  return points;
+}
+
+const keyOf = ({ call, when }: CallPoint) => `${call}:${when}`;
+
+/** The lines of each thread, the main one first. */
+function threadLogs(log: string): string[] {
+  const logs = new Map<string, string[]>();
+  for (const line of log.split("\n")) {
+    const pid = /^(\d+)\s/.exec(line)?.[1];
+    if (pid === undefined) continue;
+    const lines = logs.get(pid) ?? [];
+    lines.push(line);
+    logs.set(pid, lines);
+  }
+  return [...logs.values()].map((lines) => lines.join("\n"));
+}
+
 /** Runs the command and kills it before this call takes effect. */
 export function killAt(target: CrashTarget, point: CallPoint): TracedRun {
   return withLog((log) => strace(target, log, `${point.call}:signal=SIGKILL:when=${point.when}`));
