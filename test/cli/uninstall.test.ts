@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { isFresh, runCli } from "../support/run-cli.ts";
+import { runsBinary, runCli } from "../support/run-cli.ts";
 
 let root = "";
 beforeEach(async () => {
@@ -45,9 +45,9 @@ test("uninstall --purge-links removes our links and empty directories, never wha
 });
 
 // `service install` installs the compiled binary: run from the sources there is none.
-if (!isFresh())
-  console.log("skipped: units of uninstall: dist/citadel-agent is older than the sources");
-test.skipIf(!isFresh())(
+if (!runsBinary())
+  console.log("skipped: units of uninstall: not the compiled program, or older than the sources");
+test.skipIf(!runsBinary())(
   "uninstall takes units and tuning back with the rest, fstab byte for byte",
   async () => {
     const fstab =

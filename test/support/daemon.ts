@@ -112,13 +112,18 @@ export async function createDaemonWorld(
     },
     async [Symbol.asyncDispose]() {
       for (const child of started) {
-        if (child.exitCode === null) child.kill("SIGKILL");
+        // told to stop it reports its coverage; a test that is over has no patience otherwise
+        if (child.exitCode === null) child.kill(isCounted ? "SIGTERM" : "SIGKILL");
+        const late = setTimeout(() => child.kill("SIGKILL"), 5000);
         await child.exited;
+        clearTimeout(late);
       }
       rmSync(root, { recursive: true, force: true });
     },
   };
 }
+
+const isCounted = process.env["CHILD_COVERAGE_DIR"] !== undefined;
 
 export interface Received {
   readonly path: string;

@@ -29,10 +29,24 @@ export interface RunCliOptions {
 
 let command: readonly string[] | undefined;
 
-/** The words that start the program. */
+/** The words that start the program; where children count for coverage, its sources with the profiler. */
 export function cliCommand(): readonly string[] {
-  command ??= isFresh() ? [binaryPath] : [process.execPath, `${root}src/main.ts`];
+  command ??= countedCommand() ?? (isFresh() ? [binaryPath] : fromSource);
   return command;
+}
+
+const fromSource: readonly string[] = [process.execPath, `${root}src/main.ts`];
+
+/** Whether `runCli` runs the compiled program: a test of what only that can do asks first. */
+export const runsBinary = () => cliCommand()[0] === binaryPath;
+
+/** `scripts/test` names a directory for what children report. */
+function countedCommand(): readonly string[] | undefined {
+  const directory = process.env["CHILD_COVERAGE_DIR"];
+  if (directory === undefined) return undefined;
+  const preload = `${root}test/support/child-coverage.ts`;
+  const variables = [`CHILD_COVERAGE_DIR=${directory}`, "BUN_JSC_useControlFlowProfiler=1"];
+  return ["env", ...variables, process.execPath, "--preload", preload, `${root}src/main.ts`];
 }
 
 /** Whether dist/citadel-agent is newer than every source. */
