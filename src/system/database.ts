@@ -96,6 +96,7 @@ function openForChange(options: DatabaseOptions, setAside: string | undefined): 
   const fresh = createFile(options);
   let handle: Database | undefined;
   try {
+    createCompanions(options.path, fresh);
     handle = new Database(options.path, { readwrite: true, create: false, strict: true });
     configure(handle, options);
     const found = userVersionOf(handle);
@@ -127,6 +128,19 @@ function createFile(options: DatabaseOptions): boolean {
     // SQLite opens read-only, without a word, what it may not write: ask before.
     if (isErrno(thrown, "EEXIST")) return assertWritable(options);
     throw fromSqlite(thrown, `create the ${options.name}`, options.path);
+  }
+}
+
+/**
+ * Makes the empty files that SQLite would make beside the database, so that a full or read-only disk tells its errno.
+ * Only those that are missing: closing a descriptor of a file gives up this process's locks on it (fcntl(2)).
+ */
+function createCompanions(path: string, fresh: boolean): void {
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants;
+  // the rollback journal is used once, for the change to WAL
+  for (const suffix of fresh ? ["-journal", "-wal", "-shm"] : ["-wal", "-shm"]) {
+    if (fs.lstatSync(path + suffix, { throwIfNoEntry: false }) !== undefined) continue;
+    fs.closeSync(fs.openSync(path + suffix, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600));
   }
 }
 

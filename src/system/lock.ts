@@ -155,6 +155,9 @@ function openLockFile(path: string, options: { readonly?: boolean } = {}): Datab
     if (found !== undefined && !found.isFile()) {
       throw Object.assign(new Error("not a regular file"), { code: "ELOOP" });
     }
+    // SQLite keeps the errno of a failed open to itself. Only where no file is: closing another descriptor of a file
+    // would give up the locks that this process holds on it (fcntl(2)).
+    if (found === undefined && options.readonly !== true) createEmpty(path);
     const database = new Database(
       path,
       options.readonly === true ? { readonly: true } : { create: true, readwrite: true },
@@ -175,6 +178,11 @@ function probe(path: string): unknown {
   } catch (thrown) {
     return thrown;
   }
+}
+
+function createEmpty(path: string): void {
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants;
+  fs.closeSync(fs.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o644));
 }
 
 function begin(database: Database, shared: boolean): boolean {
