@@ -3,6 +3,7 @@
 
 import { CitadelError } from "../core/index.ts";
 import { listDirectory, lstat, type Clock } from "../system/index.ts";
+import { trimMemory } from "../system/memory.ts";
 import { openWorkerPool, type WorkerPool } from "../system/worker-pool.ts";
 import { checkContent, type CheckFile, type CheckJob, type CheckResult } from "./content-check.ts";
 import { type BytePath, displayPath, fromText } from "./format/byte-path.ts";
@@ -71,6 +72,9 @@ export async function verifySnapshot(
   await run.run();
   return run.report(context.clock.monotonicMs() - started);
 }
+
+/** The collector sizes its heap by the machine's memory: on a large one it would let millions of entries lie. */
+const entriesPerCollection = 16_384;
 
 class Verification {
   readonly #failures = new FailureList();
@@ -206,11 +210,13 @@ class Verification {
     };
     let position = -1;
     let last: BytePath | undefined;
+    let seen = 0;
     for (const { failure, file } of compareTree(
       snapshot.directory,
       readManifest(snapshot.directory),
       this.#counts,
     )) {
+      if ((seen += 1) % entriesPerCollection === 0) trimMemory();
       if (failure !== undefined) {
         this.#fail(failure.path, failure.reason, failure.errno);
         continue;
