@@ -3,16 +3,26 @@
 
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import type { CreateOptions } from "../backup/create/options.ts";
-import { joinPath, messageOf, Secret, type AbsolutePath } from "../core/index.ts";
+import {
+  CitadelError,
+  joinPath,
+  messageOf,
+  nameOf,
+  parentOf,
+  Secret,
+  type AbsolutePath,
+} from "../core/index.ts";
 import { redactText } from "../incident/redact.ts";
 import { listDirectory, lstat, realpath } from "../system/index.ts";
 import {
-  readSmallFile,
+  readBelow,
   removeDirectory,
   resetPrivateDirectory,
   stageContent,
   stageDatabase,
+  type StagedFile,
 } from "../system/config-staging.ts";
+import { pinTyped, type PinnedDirectory } from "../system/pinned-directory.ts";
 import { walkTree } from "../system/tree-walk.ts";
 import type { App } from "./app.ts";
 import {
@@ -145,41 +155,61 @@ class Staging {
       .filter((text) => text !== "");
   }
 
-  /** A file, or everything below a directory. @param hostPath as the booted host calls it */
+  /** A file, or everything below a directory, read through its descriptor. @param hostPath as the booted host calls it */
   tree(hostPath: string): void {
     const real = this.#app.system.hostPaths.real(hostPath);
     const type = lstat(real)?.type;
     if (type === "file") this.file(hostPath);
     if (type !== "directory") return;
-    for (const { path, stat } of walkTree(Buffer.from(real).toString("latin1"), {
-      crossFileSystems: false,
-    })) {
-      if ((stat.mode & 0o170000) === 0o100000) {
-        this.file(joinPath(hostPath, Buffer.from(path, "latin1").toString("utf8")));
-      }
+    using directory = this.#pin(real, hostPath);
+    if (directory === undefined) return;
+    // the dot: the walk does not follow a link in the last part, and the descriptor is one
+    for (const { path, stat } of walkTree(`${directory.through}/.`, { crossFileSystems: false })) {
+      if ((stat.mode & 0o170000) !== 0o100000) continue;
+      const shown = joinPath(hostPath, Buffer.from(path, "latin1").toString("utf8"));
+      this.#keep(directory, path.split("/"), shown);
     }
   }
 
   file(hostPath: string): void {
     const real = this.#app.system.hostPaths.real(hostPath);
     if (lstat(real) === undefined) return;
-    const content = readSmallFile(real, maxFileBytes);
-    if (content === undefined) {
+    using directory = this.#pin(parentOf(real), hostPath);
+    if (directory === undefined) return;
+    const name = Buffer.from(nameOf(real)).toString("latin1");
+    this.#keep(directory, [name], hostPath);
+  }
+
+  /** Links on the way are followed as far as they are root's. */
+  #pin(real: AbsolutePath, hostPath: string): PinnedDirectory | undefined {
+    try {
+      return pinTyped(real);
+    } catch (thrown) {
+      if (!(thrown instanceof CitadelError)) throw thrown;
+      this.remarks.push(`left out, ${thrown.message}: ${hostPath}`);
+      return undefined;
+    }
+  }
+
+  #keep(directory: PinnedDirectory, parts: string[], hostPath: string): void {
+    const file = readBelow(directory, parts, maxFileBytes);
+    if (file === undefined) {
       this.remarks.push(`left out, not a readable file of up to 16 MiB: ${hostPath}`);
       return;
     }
-    const isSecret = this.#holdsSecrets(content, real);
+    const isSecret = this.#holdsSecrets(file);
     if (isSecret && !this.#withSecrets) {
       this.remarks.push(`left out, holds secrets (--with-secrets keeps them): ${hostPath}`);
       return;
     }
-    const host = this.#app.system.hostPaths.host(real);
-    stageContent(real, joinPath(this.#root, host), content, isSecret ? 0o600 : undefined);
+    const { hostPaths } = this.#app.system;
+    const copy = joinPath(this.#root, hostPaths.host(hostPaths.real(hostPath)));
+    stageContent(copy, file, isSecret ? 0o600 : undefined);
   }
 
   /** What nobody else may read, what holds the value of a secret setting, and what looks like one. */
-  #holdsSecrets(content: Buffer, real: string): boolean {
-    if (((lstat(real)?.mode ?? 0) & 0o004) === 0) return true;
+  #holdsSecrets({ content, stat }: StagedFile): boolean {
+    if ((Number(stat.mode) & 0o004) === 0) return true;
     const text = content.toString("utf8");
     if (this.#secrets.some((secret) => text.includes(secret))) return true;
     // a setting that names the file of a secret is none itself

@@ -6,7 +6,7 @@ import { absolutePath, joinPath, parentOf, type AbsolutePath } from "../core/ind
 import { listDirectory, lstat, readBytes, runProcess, selfCommand } from "../system/index.ts";
 import { sha256Hex } from "../system/digest.ts";
 import { assertTrustedProgram } from "../system/trusted-directory.ts";
-import type { Unit } from "../service/units.ts";
+import { ownProgram, type Unit } from "../service/units.ts";
 import type { EngineState, Operation, Plan } from "../transaction/index.ts";
 import type { App } from "./app.ts";
 import { backupSchedule } from "./backup-schedule.ts";
@@ -166,7 +166,7 @@ Description=Backups of citadel-agent that are due
 [Service]
 Type=oneshot
 ExecStart=${command}
-IOSchedulingClass=best-effort
+${ownProgram}IOSchedulingClass=best-effort
 IOSchedulingPriority=7
 Nice=10
 `;

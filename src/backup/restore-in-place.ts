@@ -14,7 +14,7 @@ import {
   removeFile,
   renamePath,
   setAttributes,
-  setOwner,
+  setOwnerOfNew,
 } from "../system/raw-file.ts";
 import { freeBytesAt } from "../system/restore-target.ts";
 import { type BytePath, displayPath, rootPath, toBytes } from "./format/byte-path.ts";
@@ -331,7 +331,7 @@ class TreeMender {
         this.#skipped.push({ path: entry.path, reason: entry.type });
         return;
       }
-      setOwner(place, entry.uid, entry.gid);
+      setOwnerOfNew(place, entry.uid, entry.gid);
       setMtime(place, entry.mtimeNs);
     } catch (thrown) {
       removeFile(place);

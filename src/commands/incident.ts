@@ -1,9 +1,10 @@
 // `incident`: one file with everything a person needs who was not there. Changes nothing, takes no lock.
 
 import { incidentInputs } from "../app/incident.ts";
-import { CitadelError, ExitCode, formatBytes, joinPath } from "../core/index.ts";
+import { CitadelError, ExitCode, formatBytes, joinPath, type AbsolutePath } from "../core/index.ts";
 import { collectEvidence, redactText, type Evidence } from "../incident/index.ts";
-import { makeDirectories, resolvePath, writeFileAtomic, writeStream } from "../system/index.ts";
+import { makeDirectories, resolvePath, writeStream } from "../system/index.ts";
+import { writeNewTyped } from "../system/pinned-directory.ts";
 import { defineAgentCommand } from "./define.ts";
 
 /** The promise is 10 s for the whole command; this leaves room for packing. */
@@ -64,15 +65,16 @@ export const command = defineAgentCommand({
 /** @throws as the file system says; where it is full, read-only or not ours the hint is another place, not a clean-up */
 function writeBundle(
   asked: string | undefined,
-  runtimeDir: string,
+  runtimeDir: AbsolutePath,
   name: string,
   archive: Uint8Array,
 ): string {
   try {
     const path = targetPath(asked, runtimeDir, name);
-    writeFileAtomic(path, archive, { mode: 0o600 });
+    writeNewTyped(path, archive);
     return path;
   } catch (thrown) {
+    if (thrown instanceof CitadelError && thrown.code === "ALREADY_EXISTS") throw taken(thrown);
     const isFull =
       thrown instanceof CitadelError &&
       ["no-space", "read-only", "permission"].includes(thrown.kind);
@@ -84,8 +86,23 @@ function writeBundle(
   }
 }
 
-function targetPath(asked: string | undefined, runtimeDir: string, name: string): string {
-  if (asked !== undefined) return resolvePath(asked);
+function taken({ path, cause }: CitadelError): CitadelError {
+  return new CitadelError({
+    kind: "conflict",
+    code: "ALREADY_EXISTS",
+    message: `${path} is there already; a bundle replaces nothing`,
+    path,
+    hint: "name a file that is not there yet, or remove it first",
+    cause,
+  });
+}
+
+function targetPath(
+  asked: string | undefined,
+  runtimeDir: AbsolutePath,
+  name: string,
+): AbsolutePath {
+  if (asked !== undefined) return resolvePath(asked) as AbsolutePath;
   makeDirectories(runtimeDir, 0o755);
   return joinPath(runtimeDir, `${name}.tar.gz`);
 }

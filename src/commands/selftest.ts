@@ -2,7 +2,12 @@
 
 import { CitadelError, ExitCode, joinPath } from "../core/index.ts";
 import type { Style } from "../output/index.ts";
-import { tortureBackup, tortureLinks, type PromiseReport } from "../selftest/index.ts";
+import {
+  assertScratchParent,
+  tortureBackup,
+  tortureLinks,
+  type PromiseReport,
+} from "../selftest/index.ts";
 import { makeDirectories, resolvePath, selfCommand, stat } from "../system/index.ts";
 import { fileSystemUsage } from "../system/index.ts";
 import { randomBytes } from "../system/random.ts";
@@ -36,14 +41,15 @@ export const command = defineAgentCommand({
     keep: { type: "boolean", description: "leaves the scratch directory for a look" },
   },
   examples: [
-    "citadel-agent selftest --torture /mnt/citadel-models",
-    "citadel-agent selftest --torture /mnt/citadel-backup --rounds 200 --seed 42",
+    "sudo -u agent0 citadel-agent selftest --torture /mnt/citadel-models",
+    "citadel-agent selftest --torture /var/tmp --rounds 200 --seed 42",
   ],
   details:
     "Links: killed at random moments, every link is old or new, a reader never misses\none, the next run leaves nothing behind. Backups: killed at random moments, what\nis called a snapshot verifies, and a flipped bit is found.",
   async run({ args, out, signal }) {
     const directory = resolvePath(args.torture);
     assertFit(directory);
+    assertScratchParent(directory);
     const seed = args.seed ?? randomBytes(4).readUInt32LE();
     const scratch = makeScratch(directory);
     const reports: PromiseReport[] = [];

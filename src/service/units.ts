@@ -84,8 +84,15 @@ const pathWord = (path: string) =>
 const hidesRoots = ({ roots }: UnitFacts) =>
   roots.some((root) => /^\/(?:home|root|run\/user)(?:\/|$)/.test(root));
 
+/**
+ * Bun's own doors, should the manager's environment (DefaultEnvironment=, a drop-in) ever have them:
+ * docs/architecture-binary.md.
+ */
+export const ownProgram = `UnsetEnvironment=BUN_BE_BUN BUN_OPTIONS BUN_INSPECT BUN_INSPECT_PRELOAD
+`;
+
 /** What every unit of ours goes without. */
-const hardening = `NoNewPrivileges=yes
+const hardening = `${ownProgram}NoNewPrivileges=yes
 PrivateTmp=yes
 PrivateMounts=yes
 ProtectKernelTunables=yes
@@ -233,7 +240,7 @@ ProtectHome=read-only
 ProtectProc=invisible
 ProtectKernelLogs=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-NoNewPrivileges=yes
+${ownProgram}NoNewPrivileges=yes
 PrivateTmp=yes
 PrivateMounts=yes
 PrivateDevices=yes

@@ -4,8 +4,10 @@
 import { Database } from "bun:sqlite";
 import * as fs from "node:fs";
 import { parentOf } from "../core/index.ts";
-import { setMtimeFd, statExact } from "./native.ts";
-import { withErrno } from "./errno.ts";
+import { setMtimeFd } from "./native.ts";
+import { writeAll } from "./atomic-write.ts";
+import { fromErrno, isErrno, withErrno } from "./errno.ts";
+import type { PinnedDirectory } from "./pinned-directory.ts";
 
 /** Makes an empty directory that only we may enter; what was there is removed. */
 export function resetPrivateDirectory(path: string): void {
@@ -17,38 +19,63 @@ export function removeDirectory(path: string): void {
   fs.rmSync(path, { recursive: true, force: true });
 }
 
+export interface StagedFile {
+  readonly content: Buffer;
+  /** Of the open file the content came from. */
+  readonly stat: fs.BigIntStats;
+}
+
 /**
- * The content of a regular file, read without following a link in its last part.
+ * The content of a regular file below an open directory, no link followed in any part of its path. In a directory
+ * that somebody else may write, a file with several names is not read: he may have no right to read it himself.
+ * @param parts path below `directory`, one character per byte
  * @param limitBytes of a larger one nothing is read
  * @returns undefined where there is none, or something else of that name, or more than the limit
  */
-export function readSmallFile(path: string, limitBytes: number): Buffer | undefined {
-  const flags = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
-  let fd: number;
+export function readBelow(
+  directory: PinnedDirectory,
+  parts: readonly string[],
+  limitBytes: number,
+): StagedFile | undefined {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = fs.constants;
+  const opened: number[] = [];
   try {
-    fd = fs.openSync(path, flags);
-  } catch {
-    return undefined; // absent, a link, or not ours to read: the caller lists it
-  }
-  try {
-    const stat = fs.fstatSync(fd);
-    if (!stat.isFile() || stat.size > limitBytes) return undefined;
-    return fs.readFileSync(fd);
+    let at = directory.fd;
+    let isOurs = true;
+    for (const [index, part] of parts.entries()) {
+      isOurs &&= isOursAlone(at);
+      const kind = index === parts.length - 1 ? O_NONBLOCK : O_DIRECTORY;
+      const path = Buffer.from(`/proc/self/fd/${at}/${part}`, "latin1");
+      at = fs.openSync(path, O_RDONLY | O_NOFOLLOW | kind);
+      opened.push(at);
+    }
+    const stat = fs.fstatSync(at, { bigint: true });
+    if (!stat.isFile() || stat.size > limitBytes || (stat.nlink > 1n && !isOurs)) return undefined;
+    return { content: fs.readFileSync(at), stat };
+  } catch (thrown) {
+    // absent, a link, or not ours to read: the caller lists it
+    if (isErrno(thrown, "ENOENT", "ENOTDIR", "ELOOP", "EACCES", "ENXIO")) return undefined;
+    throw fromErrno(thrown, "read", `${directory.path}/${parts.join("/")}`);
   } finally {
-    fs.closeSync(fd);
+    for (const fd of opened) fs.closeSync(fd);
   }
 }
 
+/** Whether nobody but root and we can put files into an open directory. */
+function isOursAlone(fd: number): boolean {
+  const { uid, mode } = fs.fstatSync(fd);
+  return (uid === 0 || uid === process.geteuid?.()) && (mode & 0o022) === 0;
+}
+
 /** Writes a copy with the owner and time of the original. @param mode instead of the original's */
-export function stageContent(original: string, copy: string, content: Buffer, mode?: number): void {
-  const stat = statExact(Buffer.from(original).toString("latin1"));
+export function stageContent(copy: string, { content, stat }: StagedFile, mode?: number): void {
   withErrno("write", copy, () => {
     fs.mkdirSync(parentOf(copy), { recursive: true, mode: 0o755 });
     const fd = fs.openSync(copy, "wx", 0o600);
     try {
-      fs.writeSync(fd, content);
-      if (process.geteuid?.() === 0) fs.fchownSync(fd, stat.uid, stat.gid);
-      fs.fchmodSync(fd, mode ?? stat.mode & 0o7777);
+      writeAll(fd, content, copy);
+      if (process.geteuid?.() === 0) fs.fchownSync(fd, Number(stat.uid), Number(stat.gid));
+      fs.fchmodSync(fd, mode ?? Number(stat.mode) & 0o7777);
       setMtimeFd(fd, stat.mtimeNs);
     } finally {
       fs.closeSync(fd);

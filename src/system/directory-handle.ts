@@ -7,7 +7,7 @@ import { CitadelError } from "../core/index.ts";
 import { writeAll } from "./atomic-write.ts";
 import { fromErrno, isErrno } from "./errno.ts";
 import { toFileStat, type FileStat } from "./files.ts";
-import { chownAt, renameAt, renameWith, symlinkAt } from "./libc.ts";
+import { chownHeld, renameAt, renameWith, symlinkAt } from "./libc.ts";
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK } = fs.constants;
 /** open(2); node:fs has no name for it. The same value on every Linux architecture that we build for. */
@@ -227,20 +227,23 @@ export class DirectoryHandle {
   #assertFresh(fd: number, name: EntryName): void {
     const stat = fs.fstatSync(fd);
     if (stat.uid === process.geteuid?.() && stat.nlink <= 2) return;
-    throw new CitadelError({
-      kind: "conflict",
-      code: "HOST_CHANGED",
-      message: `${this.pathOf(name)} was swapped while it was made`,
-      path: this.pathOf(name),
-      hint: "see who else writes to this directory, then run the command again",
-    });
+    throw swapped(this.pathOf(name));
   }
 
-  /** lchown(2): of the entry itself, never of what a link names. */
+  /**
+   * lchown(2) of a symbolic link, through a descriptor: what the directory's owner puts in its place (a hard link to
+   * a file of root's, a snapshot of root's under this name) keeps its owner.
+   * @throws code `HOST_CHANGED` where it is no link, or one with several names
+   */
   lchown(name: EntryName, uid: number, gid: number): void {
     try {
-      if (typeof name !== "string" || !chownAt(this.fd, name, uid, gid)) {
-        fs.lchownSync(this.at(name), uid, gid);
+      const fd = fs.openSync(this.at(name), O_PATH | O_NOFOLLOW);
+      try {
+        const stat = fs.fstatSync(fd);
+        if (!stat.isSymbolicLink() || stat.nlink !== 1) throw swapped(this.pathOf(name));
+        if (!chownHeld(fd, uid, gid)) fs.chownSync(`/proc/self/fd/${fd}`, uid, gid);
+      } finally {
+        fs.closeSync(fd);
       }
     } catch (thrown) {
       throw this.#error("lchown", name, thrown);
@@ -401,6 +404,16 @@ export class DirectoryHandle {
   #error(call: string, name: EntryName, thrown: unknown): CitadelError {
     return fromErrno(thrown, call, this.pathOf(name));
   }
+}
+
+function swapped(path: string): CitadelError {
+  return new CitadelError({
+    kind: "conflict",
+    code: "HOST_CHANGED",
+    message: `${path} was swapped while it was made`,
+    path,
+    hint: "see who else writes to this directory, then run the command again",
+  });
 }
 
 /** Owner first: chown(2) clears setuid and setgid bits. */

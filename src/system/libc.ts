@@ -16,7 +16,7 @@ interface Libc {
 const renameNoReplaceFlag = 1;
 const renameExchangeFlag = 2;
 const atFdCwd = -100;
-const atSymlinkNofollow = 0x100;
+const atEmptyPath = 0x1000;
 /** syscall numbers of renameat2: the kernel's unistd tables (x86 syscall_64.tbl, asm-generic/unistd.h). */
 const renameat2Number: Partial<Record<string, number>> = { x64: 316, arm64: 276 };
 const libraries = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
@@ -159,10 +159,10 @@ export function symlinkAt(target: string, dirFd: number, name: string): boolean 
   return call("symlink", target, name, (libc, to, at) => libc.symlinkat(to, dirFd, at));
 }
 
-/** fchownat(2) of the entry itself. @returns false where the caller has to make it otherwise */
-export function chownAt(dirFd: number, name: string, uid: number, gid: number): boolean {
-  return call("lchown", name, undefined, (libc, at) =>
-    libc.fchownat(dirFd, at, uid, gid, atSymlinkNofollow),
+/** fchownat(2) of what an O_PATH descriptor holds. @returns false where the caller has to make it otherwise */
+export function chownHeld(fd: number, uid: number, gid: number): boolean {
+  return call("lchown", "", undefined, (libc, empty) =>
+    libc.fchownat(fd, empty, uid, gid, atEmptyPath),
   );
 }
 

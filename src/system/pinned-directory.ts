@@ -3,7 +3,9 @@
 // `through` back to a path: see scratch-index.ts.
 
 import * as fs from "node:fs";
-import { CitadelError, normalizePath, parentOf, type AbsolutePath } from "../core/index.ts";
+import { CitadelError, nameOf, normalizePath, parentOf, type AbsolutePath } from "../core/index.ts";
+import { temporaryName } from "./atomic-write.ts";
+import { DirectoryHandle } from "./directory-handle.ts";
 import { DirectoryTree } from "./directory-tree.ts";
 import { fromErrno, isErrno, withErrno } from "./errno.ts";
 
@@ -62,6 +64,29 @@ export function pinTyped(typed: AbsolutePath): PinnedDirectory {
       const from = target.startsWith("/") ? target : `${parentOf(link)}/${target}`;
       path = normalizePath(`${from}${path.slice(link.length)}`) as AbsolutePath;
     }
+  }
+}
+
+/**
+ * Writes a new file, 0600 and flushed, where a person said: its directory is opened first (pinTyped), nothing that is
+ * there is replaced or written through. A file that could not be finished is removed.
+ * @throws kinds of fromErrno: ALREADY_EXISTS, SYMLINK_IN_PATH, NO_SPACE
+ */
+export function writeNewTyped(path: AbsolutePath, content: Uint8Array): void {
+  using parent = pinTyped(parentOf(path));
+  const directory = new DirectoryHandle(parent.path, parent.fd);
+  const temporary = temporaryName();
+  try {
+    directory.createFile(temporary, content, { mode: 0o600 });
+    directory.renameNoReplace(temporary, nameOf(path));
+    directory.sync();
+  } catch (thrown) {
+    try {
+      directory.unlink(temporary);
+    } catch {
+      // never made, or renamed already
+    }
+    throw thrown;
   }
 }
 

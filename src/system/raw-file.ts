@@ -2,6 +2,7 @@
 // error is the system's own (with `code`), for callers that decide by it. Nothing follows a link in the last part.
 
 import * as fs from "node:fs";
+import { O_PATH } from "./directory-handle.ts";
 import { setMtimeFd, setXattrFd } from "./native.ts";
 import { isErrno } from "./errno.ts";
 import { makeDirectoryAt } from "./pinned-directory.ts";
@@ -196,6 +197,33 @@ export function makeSymlink(target: string, path: string): void {
 export function setOwner(path: string, uid: number, gid: number): void {
   try {
     fs.lchownSync(pathBytes(path), uid, gid);
+  } catch (thrown) {
+    if (!isErrno(thrown, "EPERM", "EINVAL", "ENOTSUP", "EOPNOTSUPP")) throw thrown;
+  }
+}
+
+/**
+ * setOwner for a link, FIFO or device that was just made in a directory that somebody else may write: what he put in
+ * its place meanwhile (a hard link, a directory of ours) keeps its owner.
+ * @throws EEXIST where it is not a new one of ours
+ */
+export function setOwnerOfNew(path: string, uid: number, gid: number): void {
+  const fd = fs.openSync(pathBytes(path), O_PATH | O_NOFOLLOW);
+  try {
+    const stat = fs.fstatSync(fd);
+    const isNew = stat.uid === process.geteuid?.() && stat.nlink === 1;
+    if (!isNew || stat.isFile() || stat.isDirectory()) {
+      throw Object.assign(new Error("EEXIST: swapped while it was made"), { code: "EEXIST" });
+    }
+    setHeldOwner(fd, uid, gid);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function setHeldOwner(fd: number, uid: number, gid: number): void {
+  try {
+    fs.chownSync(`/proc/self/fd/${fd}`, uid, gid);
   } catch (thrown) {
     if (!isErrno(thrown, "EPERM", "EINVAL", "ENOTSUP", "EOPNOTSUPP")) throw thrown;
   }

@@ -14,19 +14,28 @@ const othersMayWrite = 0o022;
  * @throws kind `permission`, code `STATE_NOT_TRUSTED`
  */
 export function assertPrivateDirectory(path: string): void {
-  const real = withErrno("realpath", path, () => fs.realpathSync(path));
-  assertChain(real);
-  if (real !== path) assertChain(path);
+  assertPrivate(path, false);
 }
 
-function assertChain(path: string): void {
+/** As assertPrivateDirectory, for a directory in which only new names of ours are made: a sticky one will do. */
+export function assertPrivateParent(path: string): void {
+  assertPrivate(path, true);
+}
+
+function assertPrivate(path: string, mayBeSticky: boolean): void {
+  const real = withErrno("realpath", path, () => fs.realpathSync(path));
+  assertChain(real, mayBeSticky);
+  if (real !== path) assertChain(path, mayBeSticky);
+}
+
+function assertChain(path: string, mayBeSticky: boolean): void {
   const own = process.geteuid?.() ?? -1;
   for (let part = path; ; part = parentOf(part)) {
     const stat = withErrno("lstat", part, () => fs.lstatSync(part));
     if (stat.isSymbolicLink() && (stat.uid === 0 || stat.uid === own)) continue; // its target is checked too
     const ownerTrusted = stat.uid === 0 || stat.uid === own;
     const writable = (stat.mode & othersMayWrite) !== 0;
-    const parentOnly = part !== path && (stat.mode & sticky) !== 0;
+    const parentOnly = (mayBeSticky || part !== path) && (stat.mode & sticky) !== 0;
     if (!stat.isDirectory() || !ownerTrusted || (writable && !parentOnly)) {
       throw notTrusted(part, stat);
     }

@@ -4,6 +4,9 @@ import { expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { Database } from "bun:sqlite";
 import { tmpdir } from "node:os";
+import type { AbsolutePath } from "../../src/core/index.ts";
+import { readBelow } from "../../src/system/config-staging.ts";
+import { pinDirectory } from "../../src/system/pinned-directory.ts";
 
 interface Document {
   readonly directory: string;
@@ -85,3 +88,72 @@ test("a configuration snapshot holds files at their host paths, whole databases,
     fs.rmSync(root, { recursive: true, force: true });
   }
 }, 60_000);
+
+const isRoot = process.geteuid?.() === 0;
+if (!isRoot) console.log("skipped: giving a directory to another user takes root");
+
+test.skipIf(!isRoot)(
+  "what the owner of configs/ links or hard-links into it from elsewhere does not come into root's snapshot",
+  () => {
+    const root = fs.realpathSync(fs.mkdtempSync(`${tmpdir()}/citadel-configs-`));
+    try {
+      const configs = `${root}/opt/citadel/configs`;
+      for (const path of [`${root}/mnt/citadel-backup`, `${configs}/inner`, `${root}/private`]) {
+        fs.mkdirSync(path, { recursive: true });
+      }
+      fs.writeFileSync(`${root}/private/kubeconfig`, "not for him");
+      fs.writeFileSync(`${configs}/own.json`, "{}");
+      fs.writeFileSync(`${configs}/inner/own.json`, "{}");
+      fs.linkSync(`${root}/private/kubeconfig`, `${configs}/inner/hard`);
+      fs.symlinkSync(`${root}/private/kubeconfig`, `${configs}/soft`);
+      fs.symlinkSync(`${root}/private`, `${configs}/directory`);
+      Bun.spawnSync(["mkfifo", `${configs}/fifo`]);
+      for (const path of [configs, `${configs}/inner`]) fs.chownSync(path, 12_345, 12_345);
+      const { directory, warnings } = runAgent(root, "--configs", "--with-secrets");
+      const data = `${directory}/data/opt/citadel/configs`;
+      expect(fs.readdirSync(data).sort()).toEqual(["inner", "own.json"]);
+      expect(fs.readdirSync(`${data}/inner`)).toEqual(["own.json"]);
+      expect(warnings.join()).toContain("/opt/citadel/configs/inner/hard");
+
+      fs.renameSync(configs, `${configs}.away`);
+      fs.symlinkSync(`${root}/private`, configs);
+      fs.lchownSync(configs, 12_345, 12_345);
+      const second = runAgent(root, "--configs", "--with-secrets", "--accept-shrink");
+      expect(fs.existsSync(`${second.directory}/data/opt`)).toBe(false);
+      expect(second.warnings.join()).toContain("configs");
+    } finally {
+      fs.rmSync(root, { recursive: true, force: true });
+    }
+  },
+  60_000,
+);
+
+test("a file that is swapped for a link to a private one in a loop is never read through it", async () => {
+  const root = fs.realpathSync(fs.mkdtempSync(`${tmpdir()}/citadel-configs-`));
+  const swap = `
+    const fs = require("node:fs");
+    const [a, b, spare] = ["${root}/d", "${root}/other", "${root}/spare"];
+    process.stdout.write("at work");
+    for (;;) { fs.renameSync(a, spare); fs.renameSync(b, a); fs.renameSync(a, b); fs.renameSync(spare, a); }`;
+  fs.mkdirSync(`${root}/d`);
+  fs.mkdirSync(`${root}/private`);
+  fs.writeFileSync(`${root}/d/file`, "open");
+  fs.writeFileSync(`${root}/private/file`, "private");
+  fs.symlinkSync("private", `${root}/other`);
+  const swapper = Bun.spawn([process.execPath, "-e", swap], { stdout: "pipe" });
+  await swapper.stdout.getReader().read();
+  try {
+    using top = pinDirectory(root as AbsolutePath);
+    const seen = new Set<string | undefined>();
+    for (let round = 0; round < 3000; round += 1) {
+      const found = readBelow(top, ["d", "file"], 100);
+      seen.add(found?.content.toString());
+    }
+    expect(seen.has("private")).toBe(false);
+    expect(seen.has("open")).toBe(true);
+  } finally {
+    swapper.kill();
+    await swapper.exited;
+    fs.rmSync(root, { recursive: true, force: true });
+  }
+});

@@ -1,5 +1,16 @@
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { runCli } from "../support/run-cli.ts";
 
@@ -58,3 +69,36 @@ test("incident refuses --out - with --json before it collects anything", async (
   expect(run.exitCode).toBe(2);
   expect(run.json<{ error: { code: string } }>().error.code).toBe("FLAGS_CONTRADICT");
 });
+
+test("incident --out replaces nothing: no file, and nothing that a link names", async () => {
+  mkdirSync(`${root}/out`);
+  writeFileSync(`${root}/out/there`, "kept");
+  symlinkSync("there", `${root}/out/link`);
+  for (const name of ["there", "link"]) {
+    const run = await runCli([
+      "incident",
+      "--root",
+      root,
+      "--out",
+      `${root}/out/${name}`,
+      "--json",
+    ]);
+    expect(run.json<{ error: object }>().error).toMatchObject({ code: "ALREADY_EXISTS" });
+  }
+  expect(readFileSync(`${root}/out/there`, "utf8")).toBe("kept");
+  expect(readdirSync(`${root}/out`).sort()).toEqual(["link", "there"]);
+});
+
+test.skipIf(process.geteuid?.() !== 0)(
+  "root's incident follows no link of somebody else's on the way to --out",
+  async () => {
+    for (const name of ["private", "foreign"]) mkdirSync(`${root}/${name}`);
+    symlinkSync(`${root}/private`, `${root}/foreign/way`);
+    lchownSync(`${root}/foreign/way`, 12_345, 12_345);
+    chownSync(`${root}/foreign`, 12_345, 12_345);
+    const out = `${root}/foreign/way/bundle.tar.gz`;
+    const run = await runCli(["incident", "--root", root, "--out", out, "--json"]);
+    expect(run.json<{ error: object }>().error).toMatchObject({ code: "SYMLINK_IN_PATH" });
+    expect(readdirSync(`${root}/private`)).toEqual([]);
+  },
+);

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { absolutePath, CitadelError, joinPath, type AbsolutePath } from "../../src/core/index.ts";
+import { setOwnerOfNew } from "../../src/system/raw-file.ts";
 import { DirectoryTree } from "../../src/system/directory-tree.ts";
 
 let base: AbsolutePath;
@@ -132,4 +133,50 @@ describe("DirectoryHandle", () => {
     expect([error.code, error.operation, error.path]).toEqual(["NOT_EMPTY", "rmdir", at("a")]);
     expect(error.message).toContain(`rmdir failed on ${at("a")}`);
   });
+});
+
+test("lchown gives a link away through its descriptor", () => {
+  const directory = tree.open(at("a"));
+  fs.symlinkSync("nowhere", at("a", "link"));
+  const { uid, gid } = fs.lstatSync(at("a", "link"));
+  const wanted = uid === 0 ? 12_345 : uid;
+  directory.lchown("link", wanted, gid);
+  expect(fs.lstatSync(at("a", "link")).uid).toBe(wanted);
+});
+
+test.each(["file", "directory", "linked link"])(
+  "lchown leaves a %s alone that took the place of the link",
+  (what) => {
+    const directory = tree.open(at("a"));
+    if (what === "file") fs.writeFileSync(at("a", "link"), "root's");
+    if (what === "directory") fs.mkdirSync(at("a", "link"));
+    if (what === "linked link") {
+      fs.symlinkSync("nowhere", at("a", "other"));
+      fs.linkSync(at("a", "other"), at("a", "link"));
+    }
+    const before = fs.lstatSync(at("a", "link"));
+    const error = caught(() => directory.lchown("link", before.uid + 1, before.gid));
+    expect(error.code).toBe("HOST_CHANGED");
+    expect(fs.lstatSync(at("a", "link")).uid).toBe(before.uid);
+  },
+);
+
+test("setOwnerOfNew changes a new link or FIFO of ours and nothing that took its place", () => {
+  const give = (name: string, uid = fs.lstatSync(at("a", name)).uid) =>
+    setOwnerOfNew(at("a", name), process.geteuid?.() === 0 ? 12_345 : uid, 0);
+  fs.symlinkSync("nowhere", at("a", "link"));
+  Bun.spawnSync(["mkfifo", at("a", "fifo")]);
+  for (const name of ["link", "fifo"]) give(name);
+  if (process.geteuid?.() === 0) {
+    expect(["link", "fifo"].map((name) => fs.lstatSync(at("a", name)).uid)).toEqual([
+      12_345, 12_345,
+    ]);
+  }
+  fs.writeFileSync(at("a", "file"), "");
+  fs.symlinkSync("nowhere", at("a", "one"));
+  fs.linkSync(at("a", "one"), at("a", "two"));
+  for (const name of ["file", "b", "two"]) {
+    expect(() => give(name)).toThrow("EEXIST");
+    expect(fs.lstatSync(at("a", name)).uid).toBe(process.geteuid?.() ?? -1);
+  }
 });
