@@ -12,6 +12,11 @@ export function isProcessAlive(pid: number): boolean {
   }
 }
 
+/** Stands in the names of what a run makes for a while, so that others see whether its maker lives. */
+export function ownPid(): number {
+  return process.pid;
+}
+
 /** kill(2). @throws kinds of `fromErrno`: `permission`, `not-found` */
 export function sendSignal(pid: number, name: "SIGTERM" | "SIGHUP"): void {
   try {

@@ -239,7 +239,22 @@ export function renamePath(from: string, to: string): void {
 
 /** Removes whatever lies there, a whole tree included. */
 export function removeTree(path: string): void {
-  fs.rmSync(pathBytes(path), { recursive: true, force: true });
+  try {
+    fs.rmSync(pathBytes(path), { recursive: true, force: true });
+  } catch (thrown) {
+    // Bun 1.4.5 tells every error that rm does not expect (ENOSPC, EIO, EROFS) as EFAULT
+    if (!isErrno(thrown, "EFAULT")) throw thrown;
+    removeStepByStep(path);
+  }
+}
+
+function removeStepByStep(path: string): void {
+  const bytes = pathBytes(path);
+  if (!fs.lstatSync(bytes).isDirectory()) return removeFile(path);
+  for (const name of fs.readdirSync(bytes, { encoding: "buffer" })) {
+    removeStepByStep(`${path}/${name.toString("latin1")}`);
+  }
+  fs.rmdirSync(bytes);
 }
 
 /** Where an open file really lies, with every link resolved. */

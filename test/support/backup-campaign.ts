@@ -266,6 +266,9 @@ class BackupCampaign {
       // a clean-up of several that could not remove one is done in part
       const inPart = this.options.job === "backup cleanup" ? [4] : [];
       const wanted = [...(exitCodes[errno] ?? []), ...inPart];
+      // SQLite keeps the error of the system to itself; a lost file of the snapshot is exit 4, whatever it was
+      if (/SQLITE_(?:IOERR|CANTOPEN)/.test(said)) wanted.push(1);
+      if (said.includes("\n  lost ")) wanted.push(4);
       if (!wanted.includes(run.exitCode)) this.#note(about, `exit ${run.exitCode}: ${said}`);
       if (!said.includes(this.host.root)) this.#note(about, `names no path: ${said}`);
     }
@@ -310,7 +313,8 @@ class BackupCampaign {
     const { host, options } = this;
     if (exitCode === 0) return this.#isDone(about, "exit 0 but ");
     if (options.job === "backup restore") {
-      if (fs.existsSync(`${host.root}/restored`)) this.#isDone(about, "the target is there and ");
+      if (fs.existsSync(`${host.root}/restored`) && exitCode !== 4)
+        this.#isDone(about, "the target is there and ");
       const stages = fs.readdirSync(host.root).filter((name) => name.startsWith(".citadel"));
       const isTold = exitCode !== undefined && stages.length > 0;
       if (isTold)

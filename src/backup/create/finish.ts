@@ -19,6 +19,7 @@ import {
   setOwner,
 } from "../../system/raw-file.ts";
 import { temporaryPrefix } from "../../system/atomic-write.ts";
+import { isProcessAlive, ownPid } from "../../system/process-state.ts";
 import { setMtime, setXattr } from "../../system/native.ts";
 import { pinBelow, type PinnedDirectory } from "../../system/pinned-directory.ts";
 import { readBlocks } from "../../system/stored-files.ts";
@@ -111,7 +112,11 @@ export function commitSnapshot(
   renamePath(toLatin1(building), toLatin1(`${area.through}/${record.id}`));
   assertInPlace(partial, `${area.through}/${record.id}`, directory);
   syncDirectory(area.through);
-  removeTree(orphan);
+  try {
+    removeTree(orphan);
+  } catch {
+    // the snapshot is complete; the next run of this area removes what is left (removeOrphans)
+  }
   return directory;
 }
 
@@ -147,8 +152,16 @@ export function tagSnapshot(area: PinnedDirectory, id: string, tags: readonly st
   return warnings;
 }
 
+const linkTemporary = /^\.citadel-agent\.link-(\d+)-[0-9a-f]{24}\.tmp$/;
+
 function replaceLink(directory: AbsolutePath, name: string, target: string): void {
-  const temporary = toLatin1(joinPath(directory, temporaryName()));
+  for (const left of listDirectory(directory) ?? []) {
+    const maker = Number(linkTemporary.exec(left)?.[1] ?? 0);
+    // of a run that was killed before it renamed it
+    if (maker > 0 && !isProcessAlive(maker)) removeFile(toLatin1(joinPath(directory, left)));
+  }
+  const unique = temporaryName().slice(temporaryPrefix.length);
+  const temporary = toLatin1(joinPath(directory, `${temporaryPrefix}link-${ownPid()}-${unique}`));
   makeSymlink(target, temporary);
   try {
     renamePath(temporary, toLatin1(joinPath(directory, name)));
