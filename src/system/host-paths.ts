@@ -1,7 +1,7 @@
 // Where the host lies: `/`, or a directory given with `--root`. A "host path" is what the booted system calls a
 // file; a "real path" is where this process finds it. Engines work on real paths only.
 
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { isWithin, joinPath, normalizePath, relativeTo, type AbsolutePath } from "../core/index.ts";
 import { withErrno } from "./errno.ts";
 
@@ -22,9 +22,15 @@ export interface HostPaths {
   readonly runtimeDir: AbsolutePath;
 }
 
+function rootOf(root: string): string {
+  const path = realpathSync(root);
+  if (statSync(path).isDirectory()) return path;
+  throw Object.assign(new Error("ENOTDIR: not a directory"), { code: "ENOTDIR" });
+}
+
 /** @param root the argument of `--root`, or undefined. @throws kind `not-found` if it does not exist */
 export function createHostPaths(root?: string): HostPaths {
-  const base = root === undefined ? "/" : withErrno("open --root", root, () => realpathSync(root));
+  const base = root === undefined ? "/" : withErrno("open --root", root, () => rootOf(root));
   const relocated = base !== "/";
   const real = (hostPath: string) => {
     const path = normalizePath(hostPath) as AbsolutePath;

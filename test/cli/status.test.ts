@@ -76,3 +76,11 @@ test("status --watch --json prints one document per line until it is told to sto
   expect(documents.length).toBeGreaterThanOrEqual(2);
   for (const line of documents) expect(JSON.parse(line)).toHaveProperty("overall");
 });
+
+test("a --root that is a file is refused, not taken for an empty host", async () => {
+  const run = await runCli(["status", "--root", "/etc/passwd", "--json"]);
+  expect(run.json<{ error: object }>().error).toMatchObject({
+    code: "NOT_A_DIRECTORY",
+    path: "/etc/passwd",
+  });
+});

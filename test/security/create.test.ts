@@ -198,3 +198,13 @@ test("a forged snapshot is readable by the builder of this test: the format is r
   const { directory } = buildSnapshot(world.repository, world.source);
   expect(manifestOf(directory).has("payload")).toBe(true);
 });
+
+test.each(["", "..", "../x", "a/b", ".hidden", "latest", "one,two", "line\nbreak", "a".repeat(65)])(
+  "the tag %j is refused before anything is made",
+  async (tag) => {
+    using world = openWorld();
+    await expect(world.create({ tags: [tag] })).rejects.toMatchObject({ code: "VALUE_INVALID" });
+    expect(fs.readdirSync(world.repository)).toEqual(["models"]);
+    expect(fs.readdirSync(world.area)).toEqual([]);
+  },
+);

@@ -16,6 +16,7 @@ import {
 import { listSnapshots } from "../repository.ts";
 import { SnapshotBuilder } from "./builder.ts";
 import { OwnerNames } from "./entry.ts";
+import { assertTags } from "./tags.ts";
 import {
   commitSnapshot,
   finishDirectories,
@@ -62,6 +63,7 @@ export async function createSnapshot(
   options: CreateOptions,
   deps: CreateDeps,
 ): Promise<CreateReport> {
+  assertTags(options.tags);
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await createOnce(options, deps, attempt < options.attempts);

@@ -8,6 +8,7 @@ import {
   type CreateOutcome,
 } from "../../app/backup-create.ts";
 import type { CreateProgress } from "../../backup/create/options.ts";
+import { assertTags } from "../../backup/create/tags.ts";
 import { CitadelError, ExitCode, formatBytes, formatDuration } from "../../core/index.ts";
 import { defineAgentCommand } from "../define.ts";
 import { showCreatePlan } from "./create-plan.ts";
@@ -68,6 +69,7 @@ export const command = defineAgentCommand({
     if (args.kind !== undefined && args.type !== undefined && args.kind !== args.type) {
       throw contradiction(args.kind, args.type);
     }
+    assertTags(args.tag ?? []);
     const context = { signal, onProgress: (progress: CreateProgress) => out.progress(progress) };
     const base = { lockTimeoutMs: globals.lockTimeoutMs, command: words.join(" ") };
     if (args.configs === true && args.source !== undefined) {
