@@ -82,6 +82,28 @@ export async function previewLayout(
   return { plan, remainders: made.remainders, hash: planHash(plan), view };
 }
 
+/**
+ * What an adoption would meet when its turn comes, found beforehand: the plan alone does not look into the trees.
+ * @returns one remainder for each adoption that would be refused
+ */
+export function foreseeAdoptions(engine: Engine, { plan, view }: LayoutPreview): Remainder[] {
+  return plan.operations.flatMap((operation): Remainder[] => {
+    if (operation.op !== "adopt") return [];
+    try {
+      engine.rehearse([operation]);
+      return [];
+    } catch (thrown) {
+      if (!(thrown instanceof CitadelError)) throw thrown;
+      const { code, message, hint = "look at both places" } = thrown;
+      const isCache = view.desired.links.some(
+        ({ path, role }) => path === operation.path && role === "cache",
+      );
+      const because = isCache ? "cache" : "decision";
+      return [{ path: operation.path, code, state: "not_a_link", message, hint, because }];
+    }
+  });
+}
+
 function finishPlan(
   app: App,
   wish: LayoutWish,

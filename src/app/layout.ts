@@ -16,7 +16,7 @@ import type { LayoutHistory } from "../layout/history.ts";
 import { judgeRoot, recordRoots } from "../layout/mounts.ts";
 import type { MountsContext, RecordedRoot, StorageRoot } from "../layout/mounts.ts";
 import type { LayoutOptions, LayoutPaths } from "../layout/options.ts";
-import { readFileSystemUuid } from "../system/disk-identity.ts";
+import { linkText, readFileSystemUuid } from "../system/disk-identity.ts";
 import { readMounts, type Mount } from "../system/mountinfo.ts";
 import { survey } from "../system/survey/survey.ts";
 import { lookupGroup, lookupUser, parseId } from "../system/users.ts";
@@ -193,6 +193,7 @@ export function mountsContext(
     mounts: hostMounts(app, options.requireMounts),
     uuidOf: (mount) => readFileSystemUuid(mount, hostPaths),
     recorded: recordedLayout(annotations).roots,
+    linkAt: linkText,
   };
 }
 

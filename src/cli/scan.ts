@@ -163,7 +163,11 @@ class Scan implements Scanned {
     const near = nearest(spelled, known);
     const where = ["citadel-agent", ...this.words].join(" ");
     const early = this.command === undefined ? "; the flags of a command come after it" : "";
-    const hint = near === undefined ? `see \`${where} --help\`` : `did you mean ${near}?`;
+    const hint = /^-\d+$/.test(spelled)
+      ? `numbers are not negative here; see \`${where} --help\``
+      : near === undefined
+        ? `see \`${where} --help\``
+        : `did you mean ${near}?`;
     const inside = within === spelled ? "" : ` in ${quote(within)}`;
     return usageError(
       "FLAG_UNKNOWN",

@@ -1,7 +1,12 @@
 // What every command that changes the layout does around the engine: show the plan, ask where a person decides,
 // apply, report. The commands themselves only say what they wish.
 
-import { changeLayout, exitCodeOfRemainders, previewLayout } from "../app/layout-change.ts";
+import {
+  changeLayout,
+  exitCodeOfRemainders,
+  foreseeAdoptions,
+  previewLayout,
+} from "../app/layout-change.ts";
 import type { LayoutPreview, LayoutWish } from "../app/layout-change.ts";
 import { openLayoutEngine } from "../app/layout-engine.ts";
 import { ExitCode } from "../core/index.ts";
@@ -33,10 +38,10 @@ export async function runLayoutChange(
   using engine = openLayoutEngine(app);
   if (globals.dryRun) return await showPlan(context, engine, wish);
   const confirmed = manner.asks ? await confirmPlan(context, engine, wish) : undefined;
-  if (confirmed === "refused") return ExitCode.decision;
+  if (confirmed?.refused === true) return ExitCode.decision;
   const { report, preview } = await changeLayout(app, engine, wish, {
     planHash: globals.planHash,
-    confirmedHash: confirmed,
+    confirmedHash: confirmed?.hash,
     lockTimeoutMs: globals.lockTimeoutMs,
     signal,
     onProgress: (path, doneBytes, totalBytes) =>
@@ -63,7 +68,8 @@ export async function showPlan(
 ): Promise<ExitCode> {
   const { pending } = engine.state;
   const preview = await previewLayout(app, engine.state, wish, signal);
-  const { plan, hash, remainders } = preview;
+  const { plan, hash } = preview;
+  const remainders = [...preview.remainders, ...foreseeAdoptions(engine, preview)];
   const fields = {
     ...planFields(plan, hash),
     left: remainders.map(remainderFields),
@@ -90,27 +96,41 @@ export const detailOf = ({ verbosity }: Pick<GlobalFlags, "verbosity">): PlanDet
 const pendingText = (pending: { command: string; started: string }) =>
   `an open transaction (${pending.command}, since ${pending.started}) will be undone first; the plan may differ then`;
 
-/** @returns the hash that a person said yes to; undefined where `--yes` did; `refused` for a no */
+export interface Confirmation {
+  /** A person said no. */
+  readonly refused: boolean;
+  /** What a person said yes to; undefined where `--yes` did. */
+  readonly hash: string | undefined;
+  /** What was shown of what the plan leaves alone. */
+  readonly shown: readonly Remainder[];
+}
+
+/** Shows the plan and asks. @returns undefined where there was nothing to show */
 export async function confirmPlan(
   { app, globals, out, signal }: Pick<CommandContext, "app" | "globals" | "out" | "signal">,
   engine: Engine,
   wish: LayoutWish,
-): Promise<string | undefined> {
+): Promise<Confirmation | undefined> {
   if (engine.state.pending !== null) {
     // what a dead process left is undone without asking; only then the plan is the one that will be done
     const { lockTimeoutMs } = globals;
     const recovered = await engine.recover({ command: wish.command, lockTimeoutMs, signal });
     for (const each of recovered) out.note(`undone: the open transaction ${each.command}`);
   }
-  const { plan, hash, remainders } = await previewLayout(app, engine.state, wish, signal);
+  const preview = await previewLayout(app, engine.state, wish, signal);
+  const { plan, hash } = preview;
+  const remainders = [...preview.remainders, ...foreseeAdoptions(engine, preview)];
   if (plan.conflicts.length > 0 || plan.operations.length === 0) return undefined;
   out.line(formatPlan(plan, out.style, 0, detailOf(globals)));
   if (remainders.length > 0) out.line(formatRemainders(remainders, out.style));
-  if (globals.yes) return undefined;
+  const shown = out.json ? [] : remainders;
+  if (globals.yes) return { refused: false, hash: undefined, shown };
   const { length } = plan.operations;
-  if (await out.confirm(`Apply ${length} ${length === 1 ? "step" : "steps"}?`)) return hash;
+  if (await out.confirm(`Apply ${length} ${length === 1 ? "step" : "steps"}?`)) {
+    return { refused: false, hash, shown };
+  }
   out.note("nothing was changed");
-  return "refused";
+  return { refused: true, hash: undefined, shown };
 }
 
 /** The document of a change that ran. */

@@ -73,17 +73,18 @@ export const command = defineAgentCommand({
     const checks = await prerequisites(context, engine, acceptDisk === true);
     if (globals.dryRun) return await showPlan(context, engine, wish);
     const confirmed = await confirmPlan(context, engine, wish);
-    if (confirmed === "refused") return ExitCode.decision;
+    if (confirmed?.refused === true) return ExitCode.decision;
     const { report, preview } = await changeLayout(app, engine, wish, {
       planHash: globals.planHash,
-      confirmedHash: confirmed,
+      confirmedHash: confirmed?.hash,
       lockTimeoutMs: globals.lockTimeoutMs,
       signal,
       onProgress: (path, doneBytes, totalBytes) =>
         out.progress({ activity: "copying", current: path, doneBytes, totalBytes }),
     });
     if (report.outcome === "conflicts") return refused(context, report, preview);
-    return await finish(context, engine, checks, report, preview, linksInside);
+    const shown = new Set(confirmed?.shown.map(({ path }) => path));
+    return await finish(context, engine, { checks, report, preview, shown }, linksInside);
   },
 });
 
@@ -116,12 +117,18 @@ function refused({ out }: Context, report: ChangeReport, preview: LayoutPreview)
   return ExitCode.decision;
 }
 
+interface Done {
+  readonly checks: readonly PrerequisiteCheck[];
+  readonly report: ChangeReport;
+  readonly preview: LayoutPreview;
+  /** Paths that were said to be left alone when the plan was shown. */
+  readonly shown: ReadonlySet<string>;
+}
+
 async function finish(
   { app, out, signal }: Context,
   engine: Engine,
-  checks: readonly PrerequisiteCheck[],
-  report: ChangeReport,
-  preview: LayoutPreview,
+  { checks, report, preview, shown }: Done,
   linksInside: boolean,
 ): Promise<ExitCode> {
   const said = new Set(checks.map(({ found }) => found));
@@ -147,14 +154,15 @@ async function finish(
     issues: [...result.links.issues, ...result.directories.issues],
     health: result.health,
   };
-  out.result("setup", fields, () => formatSetup(steps, report, preview, out.style));
+  out.result("setup", fields, () =>
+    formatSetup(steps, { checks, report, preview, shown }, out.style),
+  );
   return exitCode;
 }
 
 function formatSetup(
   steps: readonly SetupStep[],
-  report: ChangeReport,
-  preview: LayoutPreview,
+  { report, preview, shown }: Done,
   style: Style,
 ): string {
   const rows = steps.map(({ name, ok, text }) => [
@@ -166,7 +174,8 @@ function formatSetup(
   const generation = report.generation === null ? "" : ` (generation ${report.generation})`;
   const last =
     report.outcome === "applied" ? `done: ${counts}${generation}` : `nothing to change: ${counts}`;
-  const rest = formatRemainders(preview.remainders, style);
+  const unsaid = preview.remainders.filter(({ path }) => !shown.has(path));
+  const rest = formatRemainders(unsaid, style);
   const script = preview.view.desired.files[0]?.path ?? "";
   const word = /^[\w/.-]+$/.test(script) ? script : quoteSh(script);
   const next = `source it in your shell: . ${printable(word)}`;

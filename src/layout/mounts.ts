@@ -21,6 +21,8 @@ export interface StorageRoot {
   readonly state: RootState;
   /** Why it is not `ok`, for a person. */
   readonly reason: string | undefined;
+  /** Where it leads, if it is a link with nothing mounted on it. */
+  readonly leadsTo?: string | undefined;
 }
 
 export interface MountsContext {
@@ -32,6 +34,8 @@ export interface MountsContext {
   readonly mounts: readonly Mount[] | undefined;
   readonly uuidOf: (mount: Mount) => string | undefined;
   readonly recorded: readonly RecordedRoot[];
+  /** Where a link at this path leads; undefined where there is none. Asked only of paths on the root disk. */
+  readonly linkAt: (path: AbsolutePath) => string | undefined;
 }
 
 /** Judges one storage root. */
@@ -45,10 +49,13 @@ export function judgeRoot(path: AbsolutePath, context: MountsContext): StorageRo
     return { ...root, state: required ? "unknown" : "ok", reason: required ? reason : undefined };
   }
   if (mount === undefined) {
-    const reason = "nothing is mounted there: it would be the root disk";
-    return required
-      ? { ...root, state: "not_mounted", reason }
-      : { ...root, state: "ok", reason: undefined };
+    if (!required) return { ...root, state: "ok", reason: undefined };
+    const leadsTo = context.linkAt(path);
+    const reason =
+      leadsTo === undefined
+        ? "nothing is mounted there: it would be the root disk"
+        : `it is a link to ${leadsTo}: a storage root has to be the mount point itself, or a directory below it`;
+    return { ...root, state: "not_mounted", reason, leadsTo };
   }
   const before = context.recorded.find((each) => each.path === context.host(path));
   if (before === undefined) return { ...root, state: "ok", reason: undefined };

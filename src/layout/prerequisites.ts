@@ -61,7 +61,7 @@ function checkMount(root: StorageRoot, required: boolean): PrerequisiteCheck {
   };
 }
 
-function mountFix({ mountpoint, path, state }: StorageRoot): string | null {
+function mountFix({ leadsTo, mountpoint, path, state }: StorageRoot): string | null {
   switch (state) {
     case "ok":
       return null;
@@ -71,6 +71,8 @@ function mountFix({ mountpoint, path, state }: StorageRoot): string | null {
     case "wrong_disk":
       return `umount ${path}; mount the right disk there, or: citadel-agent setup --accept-disk`;
     default:
+      if (leadsTo !== undefined)
+        return `name ${leadsTo} in the settings (CITADEL_*_ROOT), or mount the disk at ${path} in place of the link`;
       return `mount ${path}`;
   }
 }

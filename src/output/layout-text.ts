@@ -2,7 +2,7 @@
 
 import type { DirectoriesReport, LinksReport } from "../layout/verify.ts";
 import { printable } from "./printable.ts";
-import type { Style, Tone } from "./style.ts";
+import { fits, type Style, type Tone } from "./style.ts";
 
 const toneOf: Readonly<Record<string, Tone>> = {
   healthy: "ok",
@@ -33,7 +33,9 @@ function formatIssues(issues: readonly Issue[], style: Style): string {
       style.paint("dim", printable(reason)),
     ]);
   const more = issues.length - rows.length;
-  const table = style.table(rows, { indent: 2 });
+  const wide = style.table(rows, { indent: 2 });
+  const stacked = () => rows.map(([state, path, reason]) => `  ${state} ${path}\n    ${reason}`);
+  const table = fits(wide, style) ? wide : stacked().join("\n");
   return more > 0 ? `${table}\n  … and ${more} more (all with --json)` : table;
 }
 
@@ -71,7 +73,10 @@ export function formatLinksList(report: LinksReport, style: Style): string {
   ]);
   const known = new Set(report.links.map(({ path }) => path));
   const others = report.issues.filter(({ path }) => !known.has(path));
-  const lines = [style.table(rows)];
+  const wide = style.table(rows);
+  const stacked = () =>
+    rows.map(([path, target, role, state]) => `${path}\n  ${target}  ${role}  ${state}`);
+  const lines = [fits(wide, style) ? wide : stacked().join("\n")];
   if (others.length > 0) lines.push(formatIssues(others, style));
   lines.push(summary("links", report, style));
   return lines.join("\n");

@@ -36,10 +36,11 @@ function deviceName(path: string, name: string): string {
   return target === undefined ? name : nameOf(target);
 }
 
-function linkText(path: string): string | undefined {
+/** Where a link leads, as text; undefined where no link is, or where it cannot be read. */
+export function linkText(path: string): string | undefined {
   try {
     return readlinkSync(path);
   } catch {
-    return undefined; // not a link, or not there: the caller has another source
+    return undefined; // the caller has another source
   }
 }

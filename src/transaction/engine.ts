@@ -10,7 +10,7 @@ import { createStepContext } from "./context.ts";
 import { assertAtomicOnly, openFallback } from "./fallback.ts";
 import { openJournalView, JournalView, type EngineState, type Generation } from "./journal-view.ts";
 import { newToken, type Journal } from "./journal.ts";
-import type { OperationKind, Plan } from "./operation.ts";
+import type { Operation, OperationKind, Plan } from "./operation.ts";
 import { planHash } from "./plan-hash.ts";
 import { preparePlan, type PreparedPlan } from "./prepare.ts";
 import { undoFailed, type Recovered } from "./recover.ts";
@@ -126,6 +126,20 @@ export class Engine implements Disposable {
   planUndoOf(command: string, generations: readonly number[]): Plan {
     using tree = new DirectoryTree(this.options.root);
     return planUndoOf(this.#journalView(), tree, command, generations);
+  }
+
+  /**
+   * Looks at what the operations will meet, as `change` does before its first step: an adoption that cannot be done,
+   * space that is not there. Takes no lock and changes nothing.
+   * @throws what `change` would throw then
+   */
+  rehearse(operations: readonly Operation[]): void {
+    using tree = new DirectoryTree(this.options.root);
+    const content = () => new Uint8Array();
+    preparePlan(
+      createStepContext({ tree, content, options: this.options }, newToken(), {}),
+      operations,
+    );
   }
 
   /** Finishes what dead processes left, under the lock. */

@@ -174,9 +174,14 @@ describe("setup", () => {
     mkdirSync(host.at("/mnt/citadel-models/cache/torch"), { recursive: true });
     writeFileSync(host.at("/home/agent0/.cache/torch/hub"), "mine");
     writeFileSync(host.at("/mnt/citadel-models/cache/torch/hub"), "other");
+    const planned = await host.run(["setup", "--dry-run", "--adopt", "--json"]);
+    expect(planned.json<{ left: unknown[] }>().left).toMatchObject([
+      { path: host.at("/home/agent0/.cache/torch"), code: "ADOPT_CONFLICT" },
+    ]);
     const { exitCode, stdout } = await host.run(["setup", "--yes", "--adopt"]);
     expect(exitCode).toBe(4);
     expect(stdout).toContain("different content");
+    expect(stdout.match(/different content/g)).toHaveLength(1);
     expect(readFileSync(host.at("/home/agent0/.cache/torch/hub"), "utf8")).toBe("mine");
     expect(readFileSync(host.at("/mnt/citadel-models/cache/torch/hub"), "utf8")).toBe("other");
     expect(lstatSync(host.at("/opt/citadel/models")).isSymbolicLink()).toBe(true);

@@ -16,6 +16,7 @@ const context = (overrides: Partial<MountsContext> = {}): MountsContext => ({
   mounts: parseMountinfo(table),
   uuidOf: (mount) => `uuid-of-${mount.device}`,
   recorded: [],
+  linkAt: () => undefined,
   ...overrides,
 });
 const judge = (path: string, overrides: Partial<MountsContext> = {}) =>
@@ -34,6 +35,12 @@ describe("judgeRoot", () => {
     const hostRoot = "/mnt/citadel-models" as AbsolutePath;
     expect(judge("/mnt/citadel-models/srv", { hostRoot })).toMatchObject({ state: "not_mounted" });
     expect(judge("/mnt/other", { required: false })).toMatchObject({ state: "ok" });
+  });
+
+  test("says where a root leads that is a link", () => {
+    const root = judge("/mnt/other", { linkAt: () => "/data/other" });
+    expect(root).toMatchObject({ state: "not_mounted", leadsTo: "/data/other" });
+    expect(root.reason).toContain("it is a link to /data/other");
   });
 
   test("knows another disk from the one of the set-up", () => {

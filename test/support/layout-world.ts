@@ -182,6 +182,7 @@ export function planOn(
         mounts: [],
         uuidOf: () => undefined,
         recorded: [],
+        linkAt: () => undefined,
       }),
     );
   const all = { directories: true, links: scope.links, files: scope.files };
