@@ -18,6 +18,8 @@ export function startSurveyChild(self: readonly string[], mountpoint: string) {
     stderr: "ignore",
     env: { PATH: "/usr/bin:/bin", LC_ALL: "C.UTF-8" },
     cwd: "/",
+    // Ctrl-C goes to the whole group of a terminal: a child that it ends would look like a mount that is dead
+    detached: true,
   });
 }
 
