@@ -55,6 +55,17 @@ describe.skipIf(missing !== undefined)("the units", () => {
     },
   );
 
+  test("every service shuts the doors that Bun's runtime opens by environment, whoever sets it", () => {
+    for (const { name, content } of units.filter(({ name: unit }) => unit.endsWith(".service"))) {
+      const unset = /^UnsetEnvironment=(.*)$/m.exec(content)?.[1]?.split(" ") ?? [];
+      expect([name, unset.includes("BUN_BE_BUN"), unset.includes("BUN_OPTIONS")]).toEqual([
+        name,
+        true,
+        true,
+      ]);
+    }
+  });
+
   test("a path with blanks, dollars and percents stays one argument", () => {
     const daemon = units.find(({ name }) => name === "citadel-agent.service") as Unit;
     expect(daemon.content).toContain('"/etc/citadel/with blank $$HOME 100%%.yaml"');
