@@ -97,6 +97,8 @@ function createSchedule(probe: Probe, options: LoopOptions, onSample: () => void
   let lateAtMs = Number.POSITIVE_INFINITY;
   let waker = new AbortController();
   let wanted = false;
+  /** Something new has to prove itself: the next look comes after half an interval, so that it fires within two. */
+  let isSuspicious = false;
 
   const once = async (signal: AbortSignal) => {
     lateAtMs = clock.monotonicMs() + probe.timeoutMs + slackMs;
@@ -111,6 +113,7 @@ function createSchedule(probe: Probe, options: LoopOptions, onSample: () => void
     const { samples, transitions } = options.keeper.evaluate([sample], clock.nowMs());
     const judged = samples[0] ?? sample;
     latest = { sample: judged, atMonotonicMs: clock.monotonicMs() };
+    isSuspicious = transitions.some(({ kind }) => kind === "pending");
     options.onSample?.(judged, transitions);
     onSample();
   };
@@ -144,7 +147,8 @@ function createSchedule(probe: Probe, options: LoopOptions, onSample: () => void
         await once(signal);
         if (wanted) continue;
         const passedMs = clock.monotonicMs() - startMs;
-        const waitMs = intervalMs - (passedMs % intervalMs);
+        const restMs = intervalMs - (passedMs % intervalMs);
+        const waitMs = isSuspicious ? Math.min(restMs, intervalMs / 2) : restMs;
         lateAtMs = clock.monotonicMs() + waitMs + probe.timeoutMs + slackMs;
         await clock.sleep(waitMs, AbortSignal.any([signal, waker.signal]));
       }

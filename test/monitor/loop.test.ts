@@ -11,7 +11,7 @@ import type { AnyProbe } from "../../src/monitor/probe.ts";
 import { shippedRules } from "../../src/monitor/rules/index.ts";
 import type { ProbeName } from "../../src/monitor/sample.ts";
 import { ManualClock } from "../support/manual-clock.ts";
-import { testThresholds } from "../support/monitor-samples.ts";
+import { mountOf, testThresholds } from "../support/monitor-samples.ts";
 
 interface World extends Disposable {
   readonly clock: ManualClock;
@@ -86,6 +86,23 @@ describe("the monitor's loop", () => {
     await clock.advance(10_000);
     expect(times).toEqual([0, 10_000, 20_000, 30_000]);
     expect(world.loop.samples().space?.state).toBe("ok");
+  });
+
+  test("looks again after half an interval when something new has to prove itself, then as before", async () => {
+    const clock = new ManualClock();
+    const times: number[] = [];
+    let roots = [mountOf()];
+    const look = () => {
+      times.push(clock.monotonicMs());
+      return Promise.resolve({ state: "ok", data: { roots }, values: [] });
+    };
+    using world = start([probeOf("mounts", 10, look)], clock);
+    await clock.advance(1000);
+    roots = [mountOf({ readOnly: true })];
+    await clock.advance(15_000);
+    expect(world.alertNames()).toEqual(["STORAGE_READ_ONLY"]);
+    await clock.advance(30_000);
+    expect(times).toEqual([0, 10_000, 15_000, 20_000, 30_000, 40_000]);
   });
 
   test("a sample older than two intervals is not current", async () => {
