@@ -2,7 +2,7 @@
 // reload of the settings ends one session and begins the next; what must outlive it is given from outside.
 
 import { formatDocument } from "../output/index.ts";
-import { CitadelError, joinPath } from "../core/index.ts";
+import { CitadelError, formatBytes, joinPath, parentOf } from "../core/index.ts";
 import { formatMetrics, type ExpositionFormat } from "../metrics/index.ts";
 import { openAlertKeeper, type AlertKeeper } from "../monitor/alert-keeper.ts";
 import type { Alert, AlertTransition } from "../monitor/alert.ts";
@@ -18,7 +18,7 @@ import type { AgentFacts } from "../monitor/probes/agent.ts";
 import { shippedRules } from "../monitor/rules/index.ts";
 import { worstState, type Sample, type SampleState } from "../monitor/sample.ts";
 import { createStatusDocument } from "../status/index.ts";
-import { writeFileAtomic, type Clock } from "../system/index.ts";
+import { fileSystemUsage, writeFileAtomic, type Clock } from "../system/index.ts";
 import { trimMemory } from "../system/memory.ts";
 import { version } from "../version.ts";
 import type { App } from "./app.ts";
@@ -55,6 +55,8 @@ export interface MonitorSession {
 
 const jobsIntervalS = 60;
 const trimIntervalS = 900;
+/** Less than this is left for the databases of the state: half of what one grows by at a time. */
+const spareStateBytes = 512 * 1024;
 /** After the first round: the start is over then. */
 const firstTrimMs = 20_000;
 const runningKey = "daemon.running";
@@ -103,7 +105,7 @@ export function openMonitorSession(app: App, context: SessionContext): MonitorSe
             : [{ probe: name, ...lastError, consecutive: consecutiveFailures }],
         ),
       restartedUncleanly,
-      historyProblem: history.problem,
+      historyProblem: history.problem ?? stateDiskProblem(parentOf(historyPath(app))),
       notices: context.notices.take(),
     };
   };
@@ -297,6 +299,18 @@ async function untilAborted(signal: AbortSignal, work?: Promise<unknown>): Promi
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
   await (work === undefined ? aborted : Promise.race([aborted, work.then(() => aborted)]));
+}
+
+/** A full disk is said at once: what the databases set aside for themselves lasts for a while. */
+function stateDiskProblem(directory: string): string | null {
+  try {
+    const { availableBytes } = fileSystemUsage(directory);
+    return availableBytes >= spareStateBytes
+      ? null
+      : `${formatBytes(availableBytes)} free on the disk of ${directory}`;
+  } catch {
+    return null; // the history itself says what is wrong there
+  }
 }
 
 /** Trims the process's memory, soon and then now and again. */
