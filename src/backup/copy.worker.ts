@@ -7,7 +7,7 @@ import { type CopyMemory, copyFile, packRingBytes } from "./copy/copy-file.ts";
 import type { CopyResult, WorkerAnswer, WorkerJob } from "./copy/job.ts";
 
 /** The collector sizes its heap by the machine's memory, not by what a backup may take. */
-const filesPerCollection = 8192;
+const filesPerCollection = 2048;
 let filesSinceCollection = 0;
 let ring = new Uint8Array(0);
 

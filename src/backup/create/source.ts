@@ -13,6 +13,7 @@ import {
   type System,
 } from "../../system/index.ts";
 import { readlink } from "../../system/index.ts";
+import { trimMemory } from "../../system/memory.ts";
 import { walkTree } from "../../system/tree-walk.ts";
 import type { SnapshotRecord } from "../format/index.ts";
 import type { CreateOptions } from "./options.ts";
@@ -42,7 +43,7 @@ export async function surveySource(
   const root = Buffer.from(options.sourcePath).toString("latin1");
   for (const { stat: found, failure } of walkTree(root, options)) {
     if ((survey.entries += 1) % 4096 === 0) {
-      if (survey.entries % 16_384 === 0) Bun.gc(true); // see entriesPerCollection in builder.ts
+      if (survey.entries % 16_384 === 0) trimMemory(); // see entriesPerCollection in builder.ts
       await system.clock.sleep(0);
       signal.throwIfAborted();
     }
