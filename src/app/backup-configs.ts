@@ -3,6 +3,9 @@
 
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import type { CreateOptions } from "../backup/create/options.ts";
+import type { SnapshotPlan } from "../backup/create/plan-snapshot.ts";
+import { fromText } from "../backup/format/byte-path.ts";
+import { jsonPath } from "../backup/format/index.ts";
 import {
   CitadelError,
   joinPath,
@@ -13,7 +16,7 @@ import {
   type AbsolutePath,
 } from "../core/index.ts";
 import { redactText } from "../incident/redact.ts";
-import { listDirectory, lstat, realpath } from "../system/index.ts";
+import { fileSystemUsage, listDirectory, lstat, realpath } from "../system/index.ts";
 import {
   readBelow,
   removeDirectory,
@@ -117,9 +120,47 @@ function toOptions(
   };
 }
 
+/** What `--configs --dry-run` shows. Looks and changes nothing; databases are counted with the size they have now. */
+export function planConfigsBackup(app: App, withSecrets: boolean): SnapshotPlan {
+  const { kept, remarks } = gatherConfigs(app, undefined, withSecrets);
+  const repository = app.system.hostPaths.real(app.settings.paths.backup_root);
+  const bytes = kept.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const { availableBytes } = fileSystemUsage(existingParent(repository));
+  const skipped = remarks.map(({ path, reason }) => ({ ...jsonPath(fromText(path)), reason }));
+  return {
+    source: "configs",
+    to: joinPath(repository, "configs"),
+    type: "incremental",
+    parent: null,
+    files: kept.length,
+    bytes,
+    copy_files: kept.length,
+    copy_bytes: bytes,
+    link_files: 0,
+    skipped,
+    skipped_total: skipped.length,
+    needed_bytes: bytes,
+    available_bytes: availableBytes,
+    conflicts: [],
+    warnings: [],
+  };
+}
+
+function existingParent(path: AbsolutePath): AbsolutePath {
+  let at = path;
+  while (at !== "/" && lstat(at) === undefined) at = parentOf(at);
+  return at;
+}
+
 /** @returns what was left out, for a person */
 function stageConfigs(app: App, staging: AbsolutePath, withSecrets: boolean): string[] {
   resetPrivateDirectory(staging);
+  const { remarks } = gatherConfigs(app, staging, withSecrets);
+  return remarks.map(({ path, reason }) => `left out, ${reason}: ${path}`);
+}
+
+/** @param staging undefined: nothing is written */
+function gatherConfigs(app: App, staging: AbsolutePath | undefined, withSecrets: boolean): Staging {
   const stage = new Staging(app, staging, withSecrets);
   const { hostPaths } = app.system;
   const { app_configs } = app.settings.paths;
@@ -134,17 +175,19 @@ function stageConfigs(app: App, staging: AbsolutePath, withSecrets: boolean): st
   for (const name of listDirectory(stateDir) ?? []) {
     if (name.endsWith(".db")) stage.database(joinPath(stateDir, name));
   }
-  return stage.remarks;
+  return stage;
 }
 
 class Staging {
-  readonly remarks: string[] = [];
+  /** What was left out, and why. */
+  readonly remarks: { readonly path: string; readonly reason: string }[] = [];
+  readonly kept: { readonly path: string; readonly sizeBytes: number }[] = [];
   readonly #app: App;
-  readonly #root: AbsolutePath;
+  readonly #root: AbsolutePath | undefined;
   readonly #withSecrets: boolean;
   readonly #secrets: readonly string[];
 
-  constructor(app: App, root: AbsolutePath, withSecrets: boolean) {
+  constructor(app: App, root: AbsolutePath | undefined, withSecrets: boolean) {
     this.#app = app;
     this.#root = root;
     this.#withSecrets = withSecrets;
@@ -186,7 +229,7 @@ class Staging {
       return pinTyped(real);
     } catch (thrown) {
       if (!(thrown instanceof CitadelError)) throw thrown;
-      this.remarks.push(`left out, ${thrown.message}: ${hostPath}`);
+      this.remarks.push({ path: hostPath, reason: thrown.message });
       return undefined;
     }
   }
@@ -194,14 +237,17 @@ class Staging {
   #keep(directory: PinnedDirectory, parts: string[], hostPath: string): void {
     const file = readBelow(directory, parts, maxFileBytes);
     if (file === undefined) {
-      this.remarks.push(`left out, not a readable file of up to 16 MiB: ${hostPath}`);
+      this.remarks.push({ path: hostPath, reason: "not a readable file of up to 16 MiB" });
       return;
     }
     const isSecret = this.#holdsSecrets(file);
     if (isSecret && !this.#withSecrets) {
-      this.remarks.push(`left out, holds secrets (--with-secrets keeps them): ${hostPath}`);
+      const reason = "holds secrets (--with-secrets keeps them)";
+      this.remarks.push({ path: hostPath, reason });
       return;
     }
+    this.kept.push({ path: hostPath, sizeBytes: file.content.length });
+    if (this.#root === undefined) return;
     const { hostPaths } = this.#app.system;
     const copy = joinPath(this.#root, hostPaths.host(hostPaths.real(hostPath)));
     stageContent(copy, file, isSecret ? 0o600 : undefined);
@@ -220,9 +266,10 @@ class Staging {
   database(path: AbsolutePath): void {
     try {
       const host = this.#app.system.hostPaths.host(path);
-      stageDatabase(path, joinPath(this.#root, host));
+      this.kept.push({ path: host, sizeBytes: lstat(path)?.sizeBytes ?? 0 });
+      if (this.#root !== undefined) stageDatabase(path, joinPath(this.#root, host));
     } catch (thrown) {
-      this.remarks.push(`left out, cannot be copied: ${path}: ${messageOf(thrown)}`);
+      this.remarks.push({ path, reason: `cannot be copied: ${messageOf(thrown)}` });
     }
   }
 }

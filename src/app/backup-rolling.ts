@@ -3,6 +3,8 @@
 
 import { listSnapshots } from "../backup/repository.ts";
 import {
+  sliceBytes,
+  surveyCoverage,
   verifyRolling,
   type Coverage,
   type RollingOptions,
@@ -43,6 +45,26 @@ export function lastSliceMs(app: App): number {
   return Date.parse(readCoverage(app)?.measured_at ?? "") || 0;
 }
 
+/** What the next slice would read, and what is proved by now; undefined without a catalogue. */
+export function planRolling(app: App): { coverage: Coverage; bytes: number } | undefined {
+  const places = backupPlaces(app);
+  const { catalog } = lookIntoCatalog(places);
+  using opened = catalog;
+  if (opened === undefined) return undefined;
+  const snapshots = listSnapshots(places.backupRoot);
+  const context = { clock: app.system.clock, catalog: opened, snapshots };
+  const { everyDays } = rollingOptions(app);
+  const { coverage } = surveyCoverage(context, everyDays);
+  return { coverage, bytes: sliceBytes(coverage.bytes_total, everyDays, elapsedDaysOf(app)) };
+}
+
+/** Days since the last slice: a missed one is made up, but never more than one. */
+function elapsedDaysOf(app: App): number {
+  const lastMs = lastSliceMs(app);
+  const days = (app.system.clock.nowMs() - lastMs) / dayMs;
+  return lastMs === 0 ? 1 : Math.min(2, Math.max(0.05, days));
+}
+
 /** Verifies one day's slice. @throws kind of the catalogue's error: without one nothing could be credited */
 export async function runRolling(app: App, signal: AbortSignal): Promise<RollingReport> {
   setIdleIoClass(); // before any worker: threads inherit it
@@ -58,9 +80,7 @@ export async function runRolling(app: App, signal: AbortSignal): Promise<Rolling
     });
   }
   const { clock, hostPaths } = app.system;
-  const lastMs = lastSliceMs(app);
-  const elapsedDays =
-    lastMs === 0 ? 1 : Math.min(2, Math.max(0.05, (clock.nowMs() - lastMs) / dayMs));
+  const elapsedDays = elapsedDaysOf(app);
   const pressurePath =
     hostPaths.proc === undefined ? undefined : joinPath(hostPaths.proc, "pressure/io");
   const snapshots = listSnapshots(places.backupRoot);

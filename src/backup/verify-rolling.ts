@@ -137,6 +137,11 @@ export function judgeBudget(totalBytes: number, options: RollingOptions): string
   return `verifying ${formatBytes(totalBytes)} every ${options.everyDays} days needs ${formatBytes(needed)}/s for ${formatDuration(options.maxDurationMs)} a day; the budget is ${formatBytes(options.bytesPerSecond)}/s`;
 }
 
+/** How much a slice takes at most. */
+export function sliceBytes(totalBytes: number, everyDays: number, elapsedDays: number): number {
+  return Math.ceil((totalBytes / everyDays) * marginRatio * elapsedDays);
+}
+
 /** What a slice takes: everything proved before `hour`, and of that hour's as much as `room` bytes. */
 interface Slice {
   readonly hour: number;
@@ -173,12 +178,10 @@ export async function verifyRolling(
 ): Promise<RollingReport> {
   const { catalog, clock, snapshots } = context;
   const { coverage: before, byHour } = surveyCoverage(context, options.everyDays);
-  const sliceBytes = Math.ceil(
-    (before.bytes_total / options.everyDays) * marginRatio * elapsedDays,
-  );
+  const wantedBytes = sliceBytes(before.bytes_total, options.everyDays, elapsedDays);
   // proofs younger than half the window are left alone, however much time there is
   const youngestHour = Math.floor((clock.nowMs() - (options.everyDays * dayMs) / 2) / hourMs);
-  const slice = cutSlice(byHour, sliceBytes, youngestHour);
+  const slice = cutSlice(byHour, wantedBytes, youngestHour);
   const pace = createPace(options, context);
   const ledger = new InodeLedger();
   const reports: VerifyReport[] = [];
@@ -197,7 +200,7 @@ export async function verifyRolling(
         seed: 0,
         cores: options.cores,
         workers: options.workers ?? 1,
-        batchBytes: Math.min(maxBatchBytes, Math.ceil(sliceBytes / 16)),
+        batchBytes: Math.min(maxBatchBytes, Math.ceil(wantedBytes / 16)),
         choice: (position) => due[position] === 1,
       },
       {

@@ -7,6 +7,7 @@ const documents: Readonly<Record<string, () => Promise<{ readonly schema: JsonSc
   "alert-silence": () => import("./alert-silence.ts"),
   alerts: () => import("./alerts.ts"),
   "backup-cleanup": () => import("./backup-cleanup.ts"),
+  "backup-verify-plan": () => import("./backup-verify-plan.ts"),
   "backup-create-plan": () => import("./backup-create-plan.ts"),
   "backup-create": () => import("./backup-create.ts"),
   "backup-list": () => import("./backup-list.ts"),

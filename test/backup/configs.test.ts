@@ -50,7 +50,20 @@ test("a configuration snapshot holds files at their host paths, whole databases,
     database.run("CREATE TABLE t (x)");
     database.run("INSERT INTO t VALUES (42)"); // still in the write-ahead log
 
-    const one = runAgent(root, "--configs");
+    const plan = runAgent(root, "--configs", "--dry-run") as unknown as {
+      files: number;
+      skipped: { path: string }[];
+      plan_hash: string;
+    };
+    expect(plan.skipped.map(({ path }) => path).sort()).toEqual([
+      "/etc/citadel/notes.env",
+      "/etc/citadel/token",
+    ]);
+    expect(plan.files).toBe(5);
+    expect(fs.readdirSync(`${root}/mnt/citadel-backup`)).toEqual([]);
+    expect(fs.existsSync(`${root}/var/lib/citadel-agent/configs-staging`)).toBe(false);
+
+    const one = runAgent(root, "--configs", "--plan-hash", plan.plan_hash);
     const data = `${one.directory}/data`;
     expect(fs.readFileSync(`${data}/etc/citadel/agent.yml`, "utf8")).toContain("http_token_file");
     for (const path of [

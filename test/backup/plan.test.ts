@@ -33,6 +33,10 @@ test("backup create --dry-run says what would be copied and linked, and changes 
     conflicts: [],
   });
   expect((await agent("run-due", "--dry-run")).exitCode).toBe(0);
+  expect((await agent("run-due", "--plan-hash", "abc")).exitCode).toBe(2);
+  const slice = await agent("verify", "--rolling", "--dry-run");
+  expect(slice.exitCode).toBe(0);
+  expect(slice.json()["schema"]).toBe("citadel.backup-verify-plan/1");
   expect(listAll()).toEqual(before);
   const { plan_hash: hash } = planned.json<{ plan_hash: string }>();
   const made = await agent("create", "--plan-hash", hash);

@@ -1,6 +1,6 @@
 // `backup create [SOURCE]`: a proved copy of a tree, or with --configs of what a host needs to be rebuilt.
 
-import { createConfigsBackup } from "../../app/backup-configs.ts";
+import { createConfigsBackup, planConfigsBackup } from "../../app/backup-configs.ts";
 import {
   backupPlanHash,
   createBackup,
@@ -85,8 +85,10 @@ export const command = defineAgentCommand({
       verify: args.verify,
     };
     if (globals.dryRun || globals.planHash !== undefined) {
-      if (args.configs === true) throw noPlanOfConfigs();
-      const plan = await planBackup(app, wish, signal);
+      const plan =
+        args.configs === true
+          ? planConfigsBackup(app, args.withSecrets ?? false)
+          : await planBackup(app, wish, signal);
       const hash = backupPlanHash(plan);
       if (globals.dryRun) return showCreatePlan(out, plan, hash);
       if (globals.planHash !== hash) throw planChanged();
@@ -108,15 +110,6 @@ export const command = defineAgentCommand({
     return exitCodeFor(outcome);
   },
 });
-
-function noPlanOfConfigs(): CitadelError {
-  return new CitadelError({
-    kind: "usage",
-    code: "DRY_RUN_REFUSED",
-    message: "backup create --configs has no plan to show",
-    hint: "run it without --dry-run; it reads the configuration and writes one snapshot",
-  });
-}
 
 function planChanged(): CitadelError {
   return new CitadelError({

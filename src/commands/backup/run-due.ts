@@ -2,7 +2,7 @@
 
 import { backupSchedule, dueNow, runDue, type DueReport } from "../../app/backup-schedule.ts";
 import { nextRun, type DueRun } from "../../backup/schedule.ts";
-import { ExitCode, formatTime } from "../../core/index.ts";
+import { CitadelError, ExitCode, formatTime } from "../../core/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
 export const command = defineAgentCommand({
@@ -11,6 +11,7 @@ export const command = defineAgentCommand({
   args: {},
   examples: ["citadel-agent backup run-due"],
   async run({ app, globals, out, signal }) {
+    if (globals.planHash !== undefined) throw noHash();
     if (globals.dryRun) {
       const due = dueNow(app) ?? null;
       const next = nextRun(backupSchedule(app), app.system.clock.nowMs()) ?? null;
@@ -28,6 +29,15 @@ export const command = defineAgentCommand({
     return report.steps.every(({ ok }) => ok) ? ExitCode.success : ExitCode.partial;
   },
 });
+
+function noHash(): CitadelError {
+  return new CitadelError({
+    kind: "usage",
+    code: "DRY_RUN_REFUSED",
+    message: "backup run-due takes no --plan-hash: what is due changes with the clock",
+    hint: "`citadel-agent backup create --dry-run` gives the hash of one backup",
+  });
+}
 
 /** A run as documents show it. */
 export function toRunDocument(run: DueRun | null | undefined) {

@@ -11,7 +11,7 @@ import { InodeLedger } from "../../backup/inode-ledger.ts";
 import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
 import type { VerifyReport } from "../../backup/verify-report.ts";
 import type { App } from "../../app/app.ts";
-import { runRolling } from "../../app/backup-rolling.ts";
+import { planRolling, runRolling } from "../../app/backup-rolling.ts";
 import { CitadelError, ExitCode, formatBytes } from "../../core/index.ts";
 import type { Output } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
@@ -66,7 +66,7 @@ export const command = defineAgentCommand({
   details:
     "With --dry-run everything is checked and nothing recorded: neither the result\nnor what was read counts for the coverage.",
   async run({ app, args, out, signal, globals }) {
-    if (args.rolling === true && globals.dryRun) throw noRollingPlan();
+    if (args.rolling === true && globals.dryRun) return showRollingPlan(app, out);
     if (args.rolling === true) return runRollingSlice(app, out, signal);
     const rate = args.sample ?? args.rate;
     const run: VerifyRun = {
@@ -138,13 +138,17 @@ async function runRollingSlice(app: App, out: Output, signal: AbortSignal): Prom
   return valid ? ExitCode.success : ExitCode.findings;
 }
 
-function noRollingPlan(): CitadelError {
-  return new CitadelError({
-    kind: "usage",
-    code: "ARGUMENTS_CONFLICT",
-    message: "a rolling slice is nothing unless it is recorded: it takes no --dry-run",
-    hint: "see `citadel-agent backup status` for the coverage",
-  });
+/** What the next slice would read; nothing is read for it but manifests. */
+function showRollingPlan(app: App, out: Output): ExitCode {
+  const plan = planRolling(app);
+  const { bytes = 0, coverage } = plan ?? {};
+  const fields = { bytes, coverage: coverage ?? null };
+  out.result("backup-verify-plan", fields, () =>
+    coverage === undefined
+      ? "nothing was backed up yet: there is nothing to verify. Nothing was changed."
+      : `would read up to ${formatBytes(bytes)}, what was proved longest ago first; ${(coverage.ratio * 100).toFixed(1)} % of ${formatBytes(coverage.bytes_total)} is proved within ${coverage.every_days} days. Nothing was changed.`,
+  );
+  return ExitCode.success;
 }
 
 function notBoth(): CitadelError {
