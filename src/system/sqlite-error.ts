@@ -90,7 +90,7 @@ export function fromSqlite(thrown: unknown, operation: string, path: string): Ci
   if (thrown instanceof CitadelError) return thrown;
   let code = isErrno(thrown) ? thrown.code : "";
   // os_unix.c, unixOpen: EACCES where a file beside the database was to be made
-  if (code === "SQLITE_READONLY_DIRECTORY") code = deniedBy(parentOf(path)) ?? "EACCES";
+  if (/^SQLITE_READONLY_DIRECTORY$/.test(code)) code = deniedBy(parentOf(path)) ?? "EACCES";
   // CANTOPEN and IOERR hide the errno: the thread still knows it, or the file system says it again.
   if (/^SQLITE_(CANTOPEN|IOERR)/.test(code)) {
     const errno = lastErrno();
