@@ -7,16 +7,21 @@ import type { Journal } from "./journal.ts";
 import type { Step, StepContext } from "./step.ts";
 import { stepKinds } from "./steps/index.ts";
 
-export const batchSize = 1000;
+/** Steps between two looks at the signal and the guard. */
+export const turnSize = 1000;
+/** Steps between two flushes: each costs a few fsyncs, and nothing depends on a mark (recovery compares every path). */
+export const batchSize = 10_000;
+/** Long steps, as the adoption of a large tree, are flushed and marked at least this often. */
+const batchMs = 2000;
 
 export interface ApplyOptions {
   readonly context: StepContext;
   readonly journal: Journal;
   readonly transactionId: number;
   readonly steps: readonly Step[];
-  readonly clock: Pick<Clock, "sleep">;
+  readonly clock: Pick<Clock, "sleep" | "monotonicMs">;
   readonly signal?: AbortSignal | undefined;
-  /** Called before each batch: throws when the host must not be changed any more. */
+  /** Called before each turn: throws when the host must not be changed any more. */
   readonly guard?: (() => void) | undefined;
   /** Called before a step is tried: what is to be undone if it fails. */
   readonly onAttempt?: ((seq: number) => void) | undefined;
@@ -26,24 +31,30 @@ export interface ApplyOptions {
 
 /** Runs every step; stops at the first error. What was done stays done: the caller undoes. */
 export async function applySteps(options: ApplyOptions): Promise<void> {
-  const { context, journal, steps, signal } = options;
-  for (let start = 0; start < steps.length; start += batchSize) {
-    // Signals arrive between batches: let them in.
-    if (start > 0) await options.clock.sleep(0);
+  const { clock, context, journal, steps, signal } = options;
+  let flushed = 0;
+  let flushedMs = clock.monotonicMs();
+  for (let start = 0; start < steps.length; start += turnSize) {
+    // Signals arrive between turns: let them in.
+    if (start > 0) await clock.sleep(0);
     throwIfAborted(signal);
     if (start > 0) options.guard?.();
-    const batch = steps.slice(start, start + batchSize);
-    for (const step of batch) {
+    const turn = steps.slice(start, start + turnSize);
+    for (const step of turn) {
       options.onAttempt?.(step.seq);
       const long = stepKinds[step.operation.op].apply(context, step);
       if (long !== undefined) await long;
       options.onStep?.(step);
     }
+    const done = start + turn.length;
+    const isLast = done >= steps.length;
+    const isDue = done - flushed >= batchSize || clock.monotonicMs() - flushedMs >= batchMs;
+    if (!isLast && !isDue) continue;
     context.tree.sync();
     // The last batch is marked by the commit itself.
-    if (start + batch.length < steps.length) {
-      journal.markDone(options.transactionId, start + batch.length);
-    }
+    if (!isLast) journal.markDone(options.transactionId, done);
+    flushed = done;
+    flushedMs = clock.monotonicMs();
   }
   throwIfAborted(signal);
 }
