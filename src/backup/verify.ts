@@ -74,6 +74,9 @@ export async function verifySnapshot(
 }
 
 /** The collector sizes its heap by the machine's memory: on a large one it would let millions of entries lie. */
+/** A check that takes a worker for a good part of a second: nothing should wait behind it. */
+const isLongCheck = ({ files }: CheckJob) =>
+  files.some(({ size, xxh3 }) => Math.min(size, xxh3.length * chunkSizeBytes) > 32 * 1024 * 1024);
 const entriesPerCollection = 16_384;
 
 class Verification {
@@ -171,7 +174,7 @@ class Verification {
         "backup/verify.worker.ts",
         workers,
       );
-      await pool.runAll(jobs, take, context.signal);
+      await pool.runAll(jobs, take, context.signal, isLongCheck);
     }
     if (this.#isCutShort) return; // not all was looked at: nothing can be said of the whole
     const extras = findExtraPacked(snapshot.directory, this.#counts.packed, () =>

@@ -9,19 +9,21 @@ interface Answer<Result> {
   readonly error?: string;
 }
 
-/** How many jobs each worker holds: one at work, one waiting, so that it never idles between two. */
+/** How many short jobs each worker holds: one at work, one waiting, so that it never idles between two. */
 const jobsPerWorker = 2;
 
 export interface WorkerPool<Job, Result> extends Disposable {
   readonly workers: number;
   /**
    * Takes jobs from `jobs` as workers get free and hands each answer to `onResult`, in the order they come.
+   * @param isLong a job that takes its time: it goes to an idle worker only, and nothing waits behind it
    * @throws what `jobs`, `onResult` or a worker throws, after which the pool is of no more use; an aborted signal's reason
    */
   runAll(
     jobs: Iterable<Job> | AsyncIterable<Job>,
     onResult: (result: Result, job: Job) => void,
     signal?: AbortSignal,
+    isLong?: (job: Job) => boolean,
   ): Promise<void>;
 }
 
@@ -70,27 +72,71 @@ export function openWorkerPool<Job, Result>(file: string, count: number): Worker
     });
   return {
     workers: count,
-    async runAll(jobs, onResult, signal) {
+    async runAll(jobs, onResult, signal, isLong = () => false) {
       const source = toAsync(jobs);
-      const lane = async (worker: Worker) => {
+      const desk = createDesk(workers);
+      const lane = async () => {
         for (;;) {
           signal?.throwIfAborted();
           const { done, value } = await source.next();
           if (done) return;
-          onResult(await ask(worker, value), value);
+          const seat = await desk.take(isLong(value));
+          try {
+            onResult(await ask(seat.worker, value), value);
+          } finally {
+            desk.giveBack(seat);
+          }
         }
       };
-      const lanes = workers.flatMap((worker) =>
-        Array.from({ length: jobsPerWorker }, () => lane(worker)),
-      );
       try {
-        await Promise.all(lanes);
+        await Promise.all(Array.from({ length: count * jobsPerWorker }, lane));
       } finally {
         void source.return(undefined); // after a failure: lets the giver close what it holds open
       }
     },
     [Symbol.dispose]() {
       for (const worker of workers) worker.terminate();
+    },
+  };
+}
+
+/** A worker, and what it has to do. */
+export interface Seat {
+  readonly worker: Worker;
+  jobs: number;
+  isLong: boolean;
+}
+
+/** Says which worker takes a job: the idle one first; a short job may wait behind another short one. */
+export function createDesk(workers: readonly Worker[]) {
+  const seats: Seat[] = workers.map((worker) => ({ worker, jobs: 0, isLong: false }));
+  const queue: { readonly isLong: boolean; readonly resolve: (seat: Seat) => void }[] = [];
+  const find = (isLong: boolean) =>
+    seats.find(({ jobs }) => jobs === 0) ??
+    (isLong ? undefined : seats.find((seat) => !seat.isLong && seat.jobs < jobsPerWorker));
+  const sit = (seat: Seat, isLong: boolean): Seat => {
+    seat.jobs += 1;
+    seat.isLong ||= isLong;
+    return seat;
+  };
+  return {
+    take(isLong: boolean): Promise<Seat> {
+      const seat = find(isLong);
+      if (seat !== undefined) return Promise.resolve(sit(seat, isLong));
+      return new Promise((resolve) => queue.push({ isLong, resolve }));
+    },
+    giveBack(seat: Seat): void {
+      seat.jobs -= 1;
+      if (seat.jobs === 0) seat.isLong = false;
+      for (let at = 0; at < queue.length;) {
+        const waiting = queue[at] as (typeof queue)[number];
+        const found = find(waiting.isLong);
+        if (found === undefined) at += 1;
+        else {
+          queue.splice(at, 1);
+          waiting.resolve(sit(found, waiting.isLong));
+        }
+      }
     },
   };
 }

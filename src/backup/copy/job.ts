@@ -92,3 +92,10 @@ export type WorkerJob =
   | { readonly kind: "flush"; readonly path: string };
 
 export type WorkerAnswer = readonly CopyResult[];
+
+/** A copy that takes a worker for a good part of a second: nothing should wait behind it. */
+export function isLongCopy(job: WorkerJob): boolean {
+  return job.kind === "copy" && job.orders.some(({ sizeBytes }) => sizeBytes > longBytes);
+}
+
+const longBytes = 32 * 1024 * 1024;

@@ -5,7 +5,7 @@ import { CitadelError, formatTime, type AbsolutePath } from "../../core/index.ts
 import { fromErrno, isErrno, makeDirectories, type System } from "../../system/index.ts";
 import type { PinnedDirectory } from "../../system/pinned-directory.ts";
 import { openWorkerPool } from "../../system/worker-pool.ts";
-import type { WorkerAnswer, WorkerJob } from "../copy/job.ts";
+import { isLongCopy, type WorkerAnswer, type WorkerJob } from "../copy/job.ts";
 import {
   chunkSizeBytes,
   formatSnapshotId,
@@ -125,7 +125,7 @@ async function createOnce(
   let lists: WrittenLists;
   try {
     await untilAborted(
-      pool.runAll(builder.jobs(), (answer) => builder.onAnswer(answer), signal),
+      pool.runAll(builder.jobs(), (answer) => builder.onAnswer(answer), signal, isLongCopy),
       signal,
     );
     if (mayRetry && builder.skips.deviceErrors > 0) throw deviceError(options, builder);
