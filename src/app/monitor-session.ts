@@ -54,7 +54,7 @@ export interface MonitorSession {
 }
 
 const jobsIntervalS = 60;
-const trimIntervalS = 900;
+const trimIntervalS = 300;
 /** Less than this is left for the databases of the state: half of what one grows by at a time. */
 const spareStateBytes = 512 * 1024;
 /** After the first round: the start is over then. */

@@ -76,6 +76,7 @@ export function openHistory(options: HistoryOptions): History {
       const database = openDatabase({
         path: options.path,
         name: "history",
+        cacheKib: 256, // a daemon keeps it for years, and asks for little of it at a time
         synchronous: "normal",
         migrations: historyMigrations,
         clock,

@@ -28,6 +28,8 @@ export interface DatabaseOptions {
   /** `migrations[n]` takes the schema from user_version n to n + 1; the first one creates it. */
   readonly migrations: readonly ((database: SqliteDatabase) => void)[];
   readonly clock: Pick<Clock, "nowMs">;
+  /** Pages kept in memory, in KiB; SQLite's own default is 2000. */
+  readonly cacheKib?: number | undefined;
   /** The WAL is grown to at least this size, so that it can be written at 0 bytes free. Default 1 MiB. */
   readonly reserveBytes?: number | undefined;
   /** What to do with a damaged file when opened for changes. Default `throw`. */
@@ -161,6 +163,7 @@ function configure(handle: Database, options: DatabaseOptions): void {
   handle.run("PRAGMA journal_mode = WAL");
   handle.run(`PRAGMA synchronous = ${options.synchronous === "full" ? "FULL" : "NORMAL"}`);
   handle.run("PRAGMA foreign_keys = ON");
+  if (options.cacheKib !== undefined) handle.run(`PRAGMA cache_size = -${options.cacheKib}`);
 }
 
 function userVersionOf(handle: Database): number {

@@ -54,6 +54,7 @@ function loadMadvise(): NonNullable<typeof madvise> | null {
  */
 export function trimMemory(): number {
   Bun.gc(true);
+  Bun.shrink();
   madvise ??= loadMadvise();
   if (madvise === null) return 0;
   let bytes = 0;
