@@ -55,7 +55,7 @@ export interface BuildContext {
 
 const entriesPerTurn = 1024;
 /** The collector sizes its heap by the machine's memory: on a large one it would let millions of entries lie. */
-const entriesPerCollection = 8192;
+const entriesPerCollection = 16_384;
 
 interface Asked {
   readonly slot: Slot;

@@ -4,6 +4,7 @@
 import { CitadelError, formatTime, type AbsolutePath } from "../../core/index.ts";
 import { fromErrno, isErrno, makeDirectories, type System } from "../../system/index.ts";
 import type { PinnedDirectory } from "../../system/pinned-directory.ts";
+import { trimMemory } from "../../system/memory.ts";
 import { openWorkerPool } from "../../system/worker-pool.ts";
 import { isLongCopy, type WorkerAnswer, type WorkerJob } from "../copy/job.ts";
 import {
@@ -122,6 +123,7 @@ async function createOnce(
     onProgress: deps.onProgress,
     warn: (text) => prepared.warnings.push(text),
   });
+  trimMemory(); // what planning needed is not needed any more; the workers' buffers come now
   let lists: WrittenLists;
   try {
     await untilAborted(
