@@ -23,7 +23,9 @@ const libraries = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1
 const errnoNames: Record<number, string> = {
   1: "EPERM",
   2: "ENOENT",
+  4: "EINTR",
   5: "EIO",
+  12: "ENOMEM",
   13: "EACCES",
   16: "EBUSY",
   17: "EEXIST",
@@ -38,6 +40,9 @@ const errnoNames: Record<number, string> = {
   39: "ENOTEMPTY",
   40: "ELOOP",
   95: "EOPNOTSUPP",
+  107: "ENOTCONN",
+  110: "ETIMEDOUT",
+  116: "ESTALE",
   122: "EDQUOT",
 };
 

@@ -11,7 +11,7 @@ import { stepKinds } from "./steps/index.ts";
 export const turnSize = 1000;
 /** Steps between two flushes: each costs a few fsyncs, and nothing depends on a mark (recovery compares every path). */
 export const batchSize = 10_000;
-/** Long steps, as the adoption of a large tree, are flushed and marked at least this often. */
+/** After this long the turn is flushed at its end, however few steps since the last flush: they may be long ones. */
 const batchMs = 2000;
 
 export interface ApplyOptions {
