@@ -1,5 +1,5 @@
-// A directory held open by descriptor. Every change goes through /proc/self/fd/N/name, so that a parent which its
-// owner swaps for a link meanwhile leads us nowhere (spec/links.md, "Root in other people's directories").
+// A directory held open by descriptor. Every change goes through it (by an *at call, or as /proc/self/fd/N/name), so
+// that a parent which its owner swaps for a link meanwhile leads us nowhere (spec/links.md, "Root in other people's directories").
 // Opening the chain and keeping handles is directory-tree.ts.
 
 import * as fs from "node:fs";
