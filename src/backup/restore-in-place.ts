@@ -28,6 +28,7 @@ import {
   attributesOf,
   nothingMatches,
   openTarget,
+  StrippedBits,
   type RestoreContext,
   type RestoreFailure,
   type RestoreOptions,
@@ -116,6 +117,7 @@ class TreeMender {
   readonly #skipped: RestoreFailure[] = [];
   /** Of earlier runs that were killed, and the former files of this one, to be removed once all is well. */
   readonly #leftovers: RestoreLeftovers;
+  readonly #stripped: StrippedBits;
   #files = 0;
   #bytes = 0;
 
@@ -127,6 +129,7 @@ class TreeMender {
   ) {
     this.#isWanted = filterPaths(options.globs);
     this.#leftovers = new RestoreLeftovers(snapshot.id, directories);
+    this.#stripped = new StrippedBits(options);
   }
 
   plan(): InPlacePlan {
@@ -171,6 +174,7 @@ class TreeMender {
   report(to: string, plan: InPlacePlan, durationMs: number): RestoreReport {
     const remarks: string[] = [];
     if (!this.options.isRoot) remarks.push("owners were not set: that takes root");
+    remarks.push(...this.#stripped.remarks());
     const { formerCount: kept, pattern } = this.#leftovers;
     if (kept > 0) remarks.push(`${kept} former files are kept as ${pattern}: not all went well`);
     return {
@@ -239,6 +243,7 @@ class TreeMender {
 
   async #mendFile(entry: FileEntry, step: number): Promise<void> {
     if (step !== Step.leave && !(await this.#writeFile(entry, step))) return;
+    if (step !== Step.leave) this.#stripped.note(entry);
     this.#files += 1;
     this.#bytes += entry.size;
   }

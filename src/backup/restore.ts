@@ -106,6 +106,31 @@ export function attributesOf(entry: ManifestEntry, options: RestoreOptions): Fil
   return { mode, uid: entry.uid, gid: entry.gid, mtimeNs: entry.mtimeNs, xattrs };
 }
 
+/** Names of files whose setuid or setgid bit stays away: each is said, so that nobody wonders. */
+export class StrippedBits {
+  readonly #paths: string[] = [];
+  #count = 0;
+
+  constructor(private readonly options: Pick<RestoreOptions, "privileged">) {}
+
+  /** Takes note of a file that was written. */
+  note(entry: ManifestEntry): void {
+    if (this.options.privileged || entry.type !== "file" || (entry.mode & 0o6000) === 0) return;
+    this.#count += 1;
+    if (this.#paths.length < 5) this.#paths.push(displayPath(entry.path));
+  }
+
+  /** For the report. */
+  remarks(): string[] {
+    if (this.#count === 0) return [];
+    const more = this.#count > this.#paths.length ? ", …" : "";
+    const what = this.#count === 1 ? "1 file is" : `${this.#count} files are`;
+    return [
+      `${what} without the setuid or setgid bit of the snapshot (--privileged brings it back): ${this.#paths.join(", ")}${more}`,
+    ];
+  }
+}
+
 /**
  * Restores into a directory that is absent or empty.
  * @throws kind `conflict`, code `RESTORE_TARGET_NOT_EMPTY`; `no-space`; `integrity`; what the target's file system gives
@@ -211,6 +236,7 @@ class TreeWriter {
   #files = 0;
   #bytes = 0;
   #doneBytes = 0;
+  readonly #stripped: StrippedBits;
 
   constructor(
     readonly snapshot: FoundSnapshot,
@@ -219,7 +245,9 @@ class TreeWriter {
     readonly directories: DirectoryCache,
     readonly isWanted: PathFilter,
     readonly totalBytes: number,
-  ) {}
+  ) {
+    this.#stripped = new StrippedBits(options);
+  }
 
   /** First all directories and content, several files at a time; then hard links; then the directories' attributes. */
   async run(): Promise<void> {
@@ -239,6 +267,7 @@ class TreeWriter {
   report(to: string, durationMs: number): RestoreReport {
     const remarks: string[] = [];
     if (!this.options.isRoot) remarks.push("owners were not set: that takes root");
+    remarks.push(...this.#stripped.remarks());
     return {
       snapshot: this.snapshot.id,
       to,
@@ -298,6 +327,7 @@ class TreeWriter {
       const attributes = attributesOf(entry, options);
       const shown = `${options.to}/${displayPath(entry.path)}`;
       await restoreContent(snapshot.directory, entry, place, attributes, memory, shown);
+      this.#stripped.note(entry);
       this.#files += 1;
       this.#bytes += entry.size;
       this.#doneBytes += entry.size;

@@ -179,8 +179,12 @@ test("setuid bits come back only with --privileged", async () => {
   fs.chmodSync(`${source}/sub-c`, 0o4755);
   const { directory } = buildSnapshot(`${dir}/repo`, source);
   const [plain, privileged] = [fresh("plain"), fresh("privileged")];
-  await restoreSnapshot(open(directory), to(plain), context);
-  await restoreSnapshot(open(directory), to(privileged, { privileged: true }), context);
+  const said = await restoreSnapshot(open(directory), to(plain), context);
+  expect(said.remarks.filter((text) => text.includes("setuid"))).toEqual([
+    "1 file is without the setuid or setgid bit of the snapshot (--privileged brings it back): sub-c",
+  ]);
+  const all = await restoreSnapshot(open(directory), to(privileged, { privileged: true }), context);
+  expect(all.remarks.filter((text) => text.includes("setuid"))).toEqual([]);
   expect(fs.statSync(`${plain}/sub-c`).mode & 0o7777).toBe(0o755);
   expect(fs.statSync(`${privileged}/sub-c`).mode & 0o7777).toBe(0o4755);
 });
