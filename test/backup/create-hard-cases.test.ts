@@ -150,6 +150,18 @@ test("two backups of one source at once: one waits for the other, or ends with 5
   expect((await runCli(host.words("verify", "--all", "--cached"))).exitCode).toBe(0);
 }, 120_000);
 
+test("a link that a killed run had not renamed to latest yet is removed, that of a living one stays", async () => {
+  const host = openHost();
+  fs.writeFileSync(`${host.source}/a`, "a");
+  expect((await host.create()).exitCode).toBe(0);
+  const name = (pid: number) => `.citadel-agent.link-${pid}-${"0".repeat(24)}.tmp`;
+  for (const pid of [Bun.spawnSync(["true"]).pid, process.pid])
+    fs.symlinkSync("somewhere", `${host.models}/${name(pid)}`);
+  expect((await host.create()).exitCode).toBe(0);
+  const left = fs.readdirSync(host.models).filter((entry) => entry.startsWith(".citadel-agent"));
+  expect(left).toEqual([name(process.pid)]);
+}, 60_000);
+
 test("a clock that was set back: the backup is made, cleaning up needs --force", async () => {
   if (Bun.which("faketime") === null) return console.log("skipped: faketime is missing");
   const host = openHost();
