@@ -1,5 +1,5 @@
 // Compares the bytes of stored files with what the manifest says: xxh3 of every 16 MiB, SHA-256 of the whole where
-// asked. Runs in workers (verify.worker.ts) and holds one buffer of 20 MiB, however big the file.
+// asked. Runs in workers (verify.worker.ts) and holds two buffers of 1 MiB, however big the file.
 
 import { CitadelError } from "../core/index.ts";
 import {
@@ -14,6 +14,7 @@ import {
 import { type BytePath, absoluteBytes, displayPath } from "./format/byte-path.ts";
 import { chunkSizeBytes, type PackMethod } from "./format/manifest.ts";
 import { unpack } from "./unpack.ts";
+import { Xxh3 } from "./xxh3/xxh3.ts";
 
 /** One file, or some chunks of it. */
 export interface CheckFile {
@@ -55,19 +56,26 @@ export interface CheckResult {
   readonly failures: readonly ContentFailure[];
 }
 
-const readAheadBytes = 4 * 1024 * 1024;
+/** Reading from the device goes in pieces that make it run at its speed, with the next one under way. */
+const pieceBytes = 1024 * 1024;
 
-/** A worker's one buffer: a chunk, and the first block of the next. */
-let buffer: Buffer | undefined;
+/** What a worker holds. */
+class CheckMemory {
+  /** A piece, and the next. */
+  readonly pieces = [allocateAligned(pieceBytes), allocateAligned(pieceBytes)] as const;
+  readonly chunk = new Xxh3();
+}
+
+let memory: CheckMemory | undefined;
 
 /** Checks every file of the job. Never throws for what a disk can do: that is a failure of the file. */
 export async function checkContent(job: CheckJob): Promise<CheckResult> {
-  buffer ??= allocateAligned(chunkSizeBytes + readAheadBytes);
+  memory ??= new CheckMemory();
   let bytesRead = 0;
   const failures: ContentFailure[] = [];
   for (const [index, file] of job.files.entries()) {
     try {
-      const found = await checkFile(job, file, buffer);
+      const found = await checkFile(job, file, memory);
       bytesRead += found.bytesRead;
       if (found.reason !== undefined) {
         failures.push({ index, reason: found.reason, ranges: found.ranges });
@@ -88,7 +96,7 @@ interface FileOutcome {
   readonly ranges: readonly ByteRange[];
 }
 
-async function checkFile(job: CheckJob, file: CheckFile, block: Buffer): Promise<FileOutcome> {
+async function checkFile(job: CheckJob, file: CheckFile, held: CheckMemory): Promise<FileOutcome> {
   const opened = openStored(absoluteBytes(job.directory, file.path), job.mode);
   if (opened === undefined) return { bytesRead: 0, reason: "type", ranges: [] };
   try {
@@ -96,88 +104,111 @@ async function checkFile(job: CheckJob, file: CheckFile, block: Buffer): Promise
       const [less, more] = [opened.sizeBytes, file.size].sort((a, b) => a - b) as [number, number];
       return { bytesRead: 0, reason: "size", ranges: [[less, more]] };
     }
-    const outcome =
-      file.sha256 !== undefined && file.size > chunkSizeBytes
-        ? await checkWhole(opened, file, block)
-        : checkChunks(opened, file, block);
+    const pass = new Pass(opened, file, held);
+    const outcome = job.mode === "cache" ? pass.readCached() : await pass.readAhead();
     if (outcome.reason !== undefined || file.original === undefined) return outcome;
-    const sound = await isOriginal(opened, file.original, block, displayPath(file.path));
+    const shown = displayPath(file.path);
+    const sound = await isOriginal(opened, file.original, held.pieces[0], shown);
     return sound ? outcome : { ...outcome, reason: "content", ranges: [[0, file.size]] };
   } finally {
     closeStored(opened);
   }
 }
 
-/** Chunk after chunk, the thread waiting for each: right for small files and for many workers on one big file. */
-function checkChunks(opened: OpenedFile, file: CheckFile, block: Buffer): FileOutcome {
-  const shown = displayPath(file.path);
-  const damage = new Damage(file.size);
-  let bytesRead = 0;
-  for (const [at, expected] of file.xxh3.entries()) {
-    const offset = (file.firstChunk + at) * chunkSizeBytes;
-    const length = Math.min(chunkSizeBytes, file.size - offset);
-    try {
-      const got = readBlock(opened, block, offset, length, shown);
-      bytesRead += got;
-      if (got < length || chunkHash(block, length) !== expected) damage.add(offset, "content");
-      else if (file.sha256 !== undefined) {
-        const digest = new Bun.CryptoHasher("sha256").update(block.subarray(0, length));
-        if (digest.digest("hex") !== file.sha256) damage.add(offset, "content");
+const toChunkEnd = (offset: number) => chunkSizeBytes - (offset % chunkSizeBytes);
+
+/** One pass over the chunks asked for: xxh3 of each, and SHA-256 of the whole where that is given. */
+class Pass {
+  readonly #opened: OpenedFile;
+  readonly #file: CheckFile;
+  readonly #held: CheckMemory;
+  readonly #shown: string;
+  readonly #damage: Damage;
+  readonly #hasher: Bun.CryptoHasher | undefined;
+  /** Where the bytes asked for begin and end. */
+  readonly #start: number;
+  readonly #end: number;
+  #bytesRead = 0;
+  /** Whether the chunk at hand came whole so far. */
+  #isWhole = true;
+
+  constructor(opened: OpenedFile, file: CheckFile, held: CheckMemory) {
+    held.chunk.forget(); // of a file that was given up
+    this.#opened = opened;
+    this.#file = file;
+    this.#held = held;
+    this.#shown = displayPath(file.path);
+    this.#damage = new Damage(file.size);
+    this.#hasher = file.sha256 === undefined ? undefined : new Bun.CryptoHasher("sha256");
+    this.#start = file.firstChunk * chunkSizeBytes;
+    this.#end = Math.min(this.#start + file.xxh3.length * chunkSizeBytes, file.size);
+  }
+
+  /** Through the page cache, the thread waiting for each piece: its bytes are hashed while they are in reach. */
+  readCached(): FileOutcome {
+    const { chunk } = this.#held;
+    for (let offset = this.#start; offset < this.#end;) {
+      const { room } = chunk;
+      const length = Math.min(room.length, this.#end - offset, toChunkEnd(offset));
+      let got = 0;
+      try {
+        got = readBlock(this.#opened, room, offset, length, this.#shown);
+      } catch (thrown) {
+        this.#damage.addUnreadable(offset, thrown);
       }
+      this.#hasher?.update(room.subarray(0, got));
+      chunk.put(got);
+      this.#endPiece(offset, length, got);
+      offset += length;
+    }
+    return this.#outcome();
+  }
+
+  /** From the device: the next piece is read while the last one is hashed. */
+  async readAhead(): Promise<FileOutcome> {
+    let [buffer, next] = this.#held.pieces;
+    let pending = this.#read(this.#start, buffer);
+    for (let offset = this.#start; offset < this.#end; offset += pieceBytes) {
+      const got = await pending;
+      pending = this.#read(offset + pieceBytes, next);
+      this.#hasher?.update(buffer.subarray(0, got));
+      this.#held.chunk.update(buffer.subarray(0, got));
+      this.#endPiece(offset, Math.min(pieceBytes, this.#end - offset), got);
+      [buffer, next] = [next, buffer];
+    }
+    await pending;
+    return this.#outcome();
+  }
+
+  async #read(offset: number, buffer: Buffer): Promise<number> {
+    const length = Math.min(pieceBytes, this.#end - offset);
+    if (length <= 0) return 0;
+    try {
+      return await readBlockAsync(this.#opened, buffer, 0, offset, length, this.#shown);
     } catch (thrown) {
-      damage.addUnreadable(offset, thrown);
+      this.#damage.addUnreadable(offset, thrown);
+      return 0;
     }
   }
-  return { bytesRead, ...damage.outcome() };
-}
 
-/**
- * SHA-256 of the whole and xxh3 of its chunks in one pass: the next 4 MiB are read while the last are hashed. The
- * first block of the following chunk waits behind the chunk at hand, which has to lie in one piece for xxh3.
- */
-async function checkWhole(
-  opened: OpenedFile,
-  file: CheckFile,
-  block: Buffer,
-): Promise<FileOutcome> {
-  const shown = displayPath(file.path);
-  const damage = new Damage(file.size);
-  const hasher = new Bun.CryptoHasher("sha256");
-  let bytesRead = 0;
-  const readAt = (offset: number, at: number) => {
-    const length = Math.min(readAheadBytes, file.size - offset);
-    if (length <= 0) return Promise.resolve(true);
-    return readBlockAsync(opened, block, at, offset, length, shown).then(
-      (got) => {
-        bytesRead += got;
-        return got === length;
-      },
-      (thrown: unknown) => {
-        damage.addUnreadable(offset, thrown);
-        return false;
-      },
-    );
-  };
-  let pending = readAt(0, 0);
-  for (const [index, expected] of file.xxh3.entries()) {
-    const start = index * chunkSizeBytes;
-    const length = Math.min(chunkSizeBytes, file.size - start);
-    let whole = true;
-    for (let at = 0; at < length; at += readAheadBytes) {
-      whole = (await pending) && whole;
-      pending = readAt(start + at + readAheadBytes, at + readAheadBytes);
-      hasher.update(block.subarray(at, Math.min(at + readAheadBytes, length)));
-    }
-    if (!whole || chunkHash(block, length) !== expected) damage.add(start, "content");
-    await pending; // it lands behind this chunk and is the beginning of the next
-    block.copyWithin(0, chunkSizeBytes, chunkSizeBytes + readAheadBytes);
+  /** The end of a chunk brings the verdict on it. */
+  #endPiece(offset: number, length: number, got: number): void {
+    this.#bytesRead += got;
+    this.#isWhole &&= got === length;
+    const end = offset + length;
+    if (end % chunkSizeBytes !== 0 && end !== this.#end) return;
+    const expected = this.#file.xxh3[Math.floor(offset / chunkSizeBytes) - this.#file.firstChunk];
+    const found = this.#held.chunk.digest();
+    if (!this.#isWhole || found !== expected) this.#damage.add(offset, "content");
+    this.#isWhole = true;
   }
-  if (hasher.digest("hex") !== file.sha256 && damage.isNone) damage.addAll();
-  return { bytesRead, ...damage.outcome() };
-}
 
-function chunkHash(block: Buffer, length: number): string {
-  return Bun.hash.xxHash3(block.subarray(0, length)).toString(16).padStart(16, "0");
+  #outcome(): FileOutcome {
+    if (this.#damage.isNone && this.#hasher?.digest("hex") !== this.#file.sha256) {
+      this.#damage.addAll();
+    }
+    return { bytesRead: this.#bytesRead, ...this.#damage.outcome() };
+  }
 }
 
 /** Which chunks are wrong; neighbours become one range. */
@@ -239,8 +270,8 @@ async function isOriginal(
 }
 
 function* storedBlocks(opened: OpenedFile, block: Buffer, shown: string): Generator<Buffer> {
-  for (let offset = 0; offset < opened.sizeBytes; offset += readAheadBytes) {
-    const length = Math.min(readAheadBytes, opened.sizeBytes - offset);
+  for (let offset = 0; offset < opened.sizeBytes; offset += pieceBytes) {
+    const length = Math.min(pieceBytes, opened.sizeBytes - offset);
     const got = readBlock(opened, block, offset, length, shown);
     yield Buffer.from(block.subarray(0, got)); // the stream keeps it for a while: not the shared buffer
     if (got < length) return;

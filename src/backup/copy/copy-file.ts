@@ -25,6 +25,7 @@ import {
   writeFullySync,
 } from "../../system/raw-file.ts";
 import { chunkSizeBytes, maxHoles, type PackedContent } from "../format/index.ts";
+import { Xxh3 } from "../xxh3/xxh3.ts";
 import { FileHashes } from "./hashes.ts";
 import {
   type CopiedContent,
@@ -53,12 +54,11 @@ import {
 /** From here on a file is read and written past the page cache. */
 const directFromBytes = 128 * 1024;
 
-/** The memory of one worker. */
-export interface CopyMemory {
-  /** Page-aligned, a multiple of a chunk. */
-  readonly ring: Uint8Array;
-  /** Two chunks, for packing a large file: made and held only while the shared word is ours. */
-  withPackRing<T>(work: (ring: Uint8Array) => Promise<T>): Promise<T>;
+/** The memory of one worker, bounded whatever the files. */
+export class CopyMemory {
+  /** A chunk: four slices on their way through. */
+  readonly ring = new Uint8Array(new ArrayBuffer(chunkSizeBytes));
+  readonly chunk = new Xxh3();
 }
 
 /** Wraps an error of the target side, so that running out of space is not taken for a bad source. */
@@ -199,12 +199,13 @@ function openData(attempt: Attempt, direct: boolean): OpenedFile {
 
 function storeSmall(attempt: Attempt): Stored | undefined {
   const { job, source, before, memory } = attempt;
+  const { ring } = memory;
   const size = before.sizeBytes;
   const room = Math.ceil((size + 1) / alignmentBytes) * alignmentBytes;
-  const count = readFullySync(source.fd, memory.ring.subarray(0, room), 0);
+  const count = readFullySync(source.fd, ring.subarray(0, room), 0);
   if (count !== size) return undefined;
-  const content = memory.ring.subarray(0, size);
-  const hashes = new FileHashes(job.digests);
+  const content = ring.subarray(0, size);
+  const hashes = new FileHashes(job.digests, memory.chunk);
   hashes.addWhole(content);
   const base = { outcome: "copied" as const, ...hashes.finish(), reflinked: false, flushed: false };
   const packed = storeSmallPacked(attempt, content);
@@ -273,7 +274,7 @@ async function storeLarge(attempt: Attempt): Promise<Stored> {
     before.storedBytes >= size
       ? { data: [[0, size] as const], holes: undefined }
       : rangesOf(source.fd, size);
-  const hashes = new FileHashes(job.digests);
+  const hashes = new FileHashes(job.digests, memory.chunk);
   const isClone = job.reflink && attempt.candidate === undefined && cloneInto(attempt);
   const didWrite = await stream(attempt, ranges, hashes, isClone);
   const sums = hashes.finish();
@@ -330,10 +331,8 @@ async function storeLargePacked(attempt: Attempt): Promise<Stored | undefined> {
   const target = onTarget(() => openPackTarget(pack, job.path));
   if (target === undefined) return undefined;
   created.push(target);
-  const hashes = new FileHashes(job.digests);
-  const packed = await memory.withPackRing((ring) =>
-    packStream(source, target.file, pack, before.sizeBytes, hashes, ring),
-  );
+  const hashes = new FileHashes(job.digests, memory.chunk);
+  const packed = await packStream(source, target.file, pack, before.sizeBytes, hashes, memory.ring);
   if (!source.direct) dropCache(source.fd);
   const { sha256, xxh3, digests } = hashes.finish();
   return {
@@ -347,5 +346,3 @@ async function storeLargePacked(attempt: Attempt): Promise<Stored | undefined> {
     flushed: true,
   };
 }
-
-export const packRingBytes = 2 * chunkSizeBytes;

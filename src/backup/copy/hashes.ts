@@ -1,40 +1,38 @@
 // The hashes of one file while its bytes pass: SHA-256 of the whole, further ones as asked, XXH3 of every 16 MiB.
 
 import { type ExtraAlgorithm, chunkSizeBytes } from "../format/index.ts";
-
-/** XXH3-64 with seed 0 as 16 lower-case hex digits. */
-export function xxh3Of(bytes: Uint8Array): string {
-  return Bun.hash
-    .xxHash3(bytes as Uint8Array<ArrayBuffer>)
-    .toString(16)
-    .padStart(16, "0");
-}
+import { type Xxh3, xxh3Of } from "../xxh3/xxh3.ts";
 
 export class FileHashes {
   readonly #sha256 = new Bun.CryptoHasher("sha256");
   readonly #others: readonly (readonly [ExtraAlgorithm, Bun.CryptoHasher])[];
+  readonly #chunk: Xxh3;
   readonly chunks: string[] = [];
 
-  constructor(digests: readonly ExtraAlgorithm[]) {
+  /** @param chunk this thread's, used for one file at a time */
+  constructor(digests: readonly ExtraAlgorithm[], chunk: Xxh3) {
+    chunk.forget(); // of a file that was given up
+    this.#chunk = chunk;
     this.#others = digests.map((name) => [name, new Bun.CryptoHasher(name)]);
   }
 
-  /** Takes the next bytes into the hashes of the whole. */
-  update(bytes: Uint8Array): void {
+  /** Takes the next bytes. @param endsChunk they are the last of 16 MiB, or of the file */
+  take(bytes: Uint8Array, endsChunk: boolean): void {
+    this.#update(bytes);
+    this.#chunk.update(bytes);
+    if (endsChunk) this.chunks.push(this.#chunk.digest());
+  }
+
+  #update(bytes: Uint8Array): void {
     this.#sha256.update(bytes as Uint8Array<ArrayBuffer>);
     for (const [, hasher] of this.#others) hasher.update(bytes as Uint8Array<ArrayBuffer>);
   }
 
-  /** Takes the next chunk: 16 MiB, or the file's end. */
-  addChunk(chunk: Uint8Array): void {
-    this.chunks.push(xxh3Of(chunk));
-  }
-
   /** Hashes a file that lies in memory as a whole. */
   addWhole(content: Uint8Array): void {
-    this.update(content);
+    this.#update(content);
     for (let at = 0; at < content.length; at += chunkSizeBytes) {
-      this.addChunk(content.subarray(at, at + chunkSizeBytes));
+      this.chunks.push(xxh3Of(content.subarray(at, at + chunkSizeBytes)));
     }
   }
 

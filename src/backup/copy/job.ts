@@ -84,10 +84,6 @@ export type WorkerJob =
       readonly kind: "copy";
       readonly orders: readonly CopyOrder[];
       readonly task: CopyTask;
-      /** Memory of this worker's buffers. */
-      readonly ringBytes: number;
-      /** One word, shared by the workers: who holds it may pack a large file. */
-      readonly packLock: SharedArrayBuffer;
     }
   | { readonly kind: "flush"; readonly path: string };
 

@@ -10,6 +10,7 @@ import {
 } from "../../system/raw-file.ts";
 import { chunkSizeBytes, packExtensions, type PackedContent } from "../format/index.ts";
 import { isErrno } from "../../system/errno.ts";
+import { Xxh3 } from "../xxh3/xxh3.ts";
 import { compressFrame, frameBytes, isWorthwhile, staysPlain } from "./codec.ts";
 import { FileHashes } from "./hashes.ts";
 import type { CopyJob, PackRequest } from "./job.ts";
@@ -77,15 +78,14 @@ function makeParents(root: string, path: string): void {
 
 /** Describes stored bytes that lie in memory. */
 export function describePacked(stored: Uint8Array, request: PackRequest): PackedContent {
-  const hashes = new FileHashes([]);
-  hashes.addWhole(stored);
-  const { sha256, xxh3 } = hashes.finish();
-  return { method: request.method, size: stored.length, sha256, xxh3 };
+  const hashes = new StoredHashes();
+  hashes.add(stored);
+  return hashes.describe(request);
 }
 
 /**
  * Reads a large file once, hashes it and writes it packed, frame by frame.
- * @param ring two chunks: one for the original, one for what is stored
+ * @param ring a frame at least
  */
 export async function packStream(
   source: OpenedFile,
@@ -95,59 +95,43 @@ export async function packStream(
   hashes: FileHashes,
   ring: Uint8Array,
 ): Promise<PackedContent> {
-  const original = ring.subarray(0, chunkSizeBytes);
-  const stored = new StoredHashes(ring.subarray(chunkSizeBytes, 2 * chunkSizeBytes));
-  let chunkFill = 0;
+  const slot = ring.subarray(0, frameBytes);
+  const stored = new StoredHashes();
   for (let at = 0; at < sizeBytes;) {
     const want = Math.min(frameBytes, sizeBytes - at);
-    const slot = original.subarray(chunkFill, chunkFill + frameBytes);
     const count = await readFullyAt(source.fd, source.direct ? slot : slot.subarray(0, want), at);
     if (count < want) throw new SourceChanged();
+    at += want;
     const block = slot.subarray(0, want);
-    hashes.update(block);
+    hashes.take(block, at % chunkSizeBytes === 0 || at === sizeBytes);
     const frame = compressFrame(block, request.method, request.level);
     writeFullySync(target.fd, frame, stored.sizeBytes);
     stored.add(frame);
-    at += want;
-    chunkFill += want;
-    if (chunkFill === chunkSizeBytes || at === sizeBytes) {
-      hashes.addChunk(original.subarray(0, chunkFill));
-      chunkFill = 0;
-    }
   }
   return stored.describe(request);
 }
 
+/** Of what is stored, beside that of the original; made where something large is packed. */
+let storedChunk: Xxh3 | undefined;
+
 /** Hashes of stored bytes that come in pieces of any length. */
 class StoredHashes {
-  readonly #chunk: Uint8Array;
-  readonly #hashes = new FileHashes([]);
-  #fill = 0;
+  readonly #hashes = new FileHashes([], (storedChunk ??= new Xxh3()));
   sizeBytes = 0;
 
-  constructor(chunk: Uint8Array) {
-    this.#chunk = chunk;
-  }
-
   add(bytes: Uint8Array): void {
-    this.#hashes.update(bytes);
-    this.sizeBytes += bytes.length;
     for (let at = 0; at < bytes.length;) {
-      const count = Math.min(bytes.length - at, chunkSizeBytes - this.#fill);
-      this.#chunk.set(bytes.subarray(at, at + count), this.#fill);
-      this.#fill += count;
-      at += count;
-      if (this.#fill === chunkSizeBytes) this.#flush();
+      const room = chunkSizeBytes - (this.sizeBytes % chunkSizeBytes);
+      const piece = bytes.subarray(at, at + room);
+      this.#hashes.take(piece, piece.length === room);
+      this.sizeBytes += piece.length;
+      at += piece.length;
     }
   }
 
-  #flush(): void {
-    this.#hashes.addChunk(this.#chunk.subarray(0, this.#fill));
-    this.#fill = 0;
-  }
-
   describe(request: PackRequest): PackedContent {
-    if (this.#fill > 0) this.#flush();
+    const isOpen = this.sizeBytes % chunkSizeBytes !== 0;
+    if (isOpen) this.#hashes.take(new Uint8Array(0), true);
     const { sha256, xxh3 } = this.#hashes.finish();
     return { method: request.method, size: this.sizeBytes, sha256, xxh3 };
   }

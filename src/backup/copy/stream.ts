@@ -1,13 +1,12 @@
 // Passes a large file through a ring of buffers: reading ahead and writing behind on the I/O threads while this
-// thread hashes (shared/performance.md: 0.2 of `rsync; sync; sha256sum`). Chunks of 16 MiB lie in one piece, as XXH3
-// needs; holes are neither read nor written.
+// thread hashes (shared/performance.md: 0.2 of `rsync; sync; sha256sum`). Holes are neither read nor written.
 
 import { systemClock } from "../../system/clock.ts";
 import { type OpenedFile, readFullyAt, writeFullyAt } from "../../system/raw-file.ts";
 import { chunkSizeBytes } from "../format/index.ts";
 import type { FileHashes } from "./hashes.ts";
 
-export const sliceBytes = 4 * 1024 * 1024;
+const sliceBytes = 4 * 1024 * 1024;
 const slicesPerChunk = chunkSizeBytes / sliceBytes;
 
 /** What O_DIRECT wants offsets and lengths to be multiples of. */
@@ -24,7 +23,7 @@ export interface StreamOptions {
   readonly sizeBytes: number;
   /** Where there is data, ascending, aligned; nothing else is read or written. */
   readonly ranges: readonly (readonly [number, number])[];
-  /** A multiple of a chunk, aligned to a page. */
+  /** Begins on a page; a chunk at least: it is written late where it is compared first. */
   readonly ring: Uint8Array;
   readonly hashes: FileHashes;
   /** Opens the target at the first write. */
@@ -54,7 +53,6 @@ class Stream {
   readonly #reads: (Promise<number> | undefined)[];
   readonly #writes: Promise<void>[];
   #issued = 0;
-  #hashedChunks = 0;
   #comparing: boolean;
   #target: OpenedFile | undefined;
   #failure: unknown;
@@ -72,15 +70,15 @@ class Stream {
     const { hashes, readOnly, sizeBytes, bytesPerSecond } = this.#options;
     const startedMs = systemClock.monotonicMs();
     for (let slice = 0; slice < this.#slices; slice += 1) {
-      this.#readAhead();
+      this.#readAhead(slice);
       const count = (await this.#reads[slice % this.#slots]) ?? 0;
       if (this.#failure !== undefined) throw this.#failure;
       const want = Math.min(sliceBytes, sizeBytes - slice * sliceBytes);
       if (count < want) throw new SourceChanged();
       if (!readOnly && !this.#comparing) this.#write(slice);
-      hashes.update(this.#slot(slice).subarray(0, want));
-      const isChunkEnd = slice % slicesPerChunk === slicesPerChunk - 1;
-      if (isChunkEnd || slice === this.#slices - 1) this.#endChunk(slice);
+      const endsChunk = slice % slicesPerChunk === slicesPerChunk - 1 || slice === this.#slices - 1;
+      hashes.take(this.#slot(slice).subarray(0, want), endsChunk);
+      if (endsChunk && this.#comparing) this.#compareChunk(slice);
       if (bytesPerSecond > 0)
         await this.#pace(slice * sliceBytes + want, bytesPerSecond, startedMs);
     }
@@ -105,9 +103,13 @@ class Stream {
     return this.#options.ring.subarray(start, start + sliceBytes);
   }
 
-  /** Issues every read whose place in the ring is free: its former chunk is hashed; its write is waited for. */
-  #readAhead(): void {
-    const end = Math.min(this.#slices, this.#hashedChunks * slicesPerChunk + this.#slots);
+  /**
+   * Issues every read whose place in the ring is free: its former slice is hashed, its write is waited for.
+   * @param hashed slices; the first chunk is kept until it is known whether it has to be written
+   */
+  #readAhead(hashed: number): void {
+    const isUndecided = this.#comparing && hashed < slicesPerChunk;
+    const end = Math.min(this.#slices, (isUndecided ? 0 : hashed) + this.#slots);
     for (; this.#issued < end; this.#issued += 1) {
       const read = this.#read(this.#issued);
       read.catch(() => {}); // looked at when its turn comes, or by settle
@@ -149,18 +151,14 @@ class Stream {
     }
   }
 
-  #endChunk(slice: number): void {
-    const { hashes, ring, sizeBytes, candidate } = this.#options;
-    const chunk = this.#hashedChunks;
-    const start = ((chunk * slicesPerChunk) % this.#slots) * sliceBytes;
-    const length = Math.min(chunkSizeBytes, sizeBytes - chunk * chunkSizeBytes);
-    hashes.addChunk(ring.subarray(start, start + length));
-    if (this.#comparing && hashes.chunks[chunk] !== candidate?.[chunk]) {
-      if (chunk > 0) throw new CandidateDiffers();
-      this.#comparing = false;
-      for (let at = 0; at <= slice; at += 1) this.#write(at);
-    }
-    this.#hashedChunks += 1;
+  /** Compares the chunk that ends with this slice with the candidate's. */
+  #compareChunk(slice: number): void {
+    const { hashes, candidate } = this.#options;
+    const chunk = Math.floor(slice / slicesPerChunk);
+    if (hashes.chunks[chunk] === candidate?.[chunk]) return;
+    if (chunk > 0) throw new CandidateDiffers();
+    this.#comparing = false;
+    for (let at = 0; at <= slice; at += 1) this.#write(at);
   }
 
   /** The data ranges within [start, end), by binary search. */

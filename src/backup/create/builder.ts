@@ -47,7 +47,6 @@ export interface BuildContext {
   readonly names: OwnerNames;
   readonly survey: Survey;
   readonly workers: number;
-  readonly ringBytes: number;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: CreateProgress) => void;
   readonly warn: (text: string) => void;
@@ -83,7 +82,6 @@ export class SnapshotBuilder {
   readonly #trustedBeforeNs: bigint;
   readonly #firstNames = new FirstNames();
   readonly #asked = new Map<number, Asked>();
-  readonly #packLock = new SharedArrayBuffer(4);
   readonly #batches = new Batches();
   #again: CopyOrder[] = [];
   #sequence = 0;
@@ -192,8 +190,7 @@ export class SnapshotBuilder {
   }
 
   #workerJob(orders: readonly CopyOrder[]): WorkerJob {
-    const { ringBytes } = this.#context;
-    return { kind: "copy", orders, task: this.#task, ringBytes, packLock: this.#packLock };
+    return { kind: "copy", orders, task: this.#task };
   }
 
   #report(current: string): void {

@@ -118,7 +118,6 @@ async function createOnce(
     names: new OwnerNames(system),
     survey: prepared.survey,
     workers,
-    ringBytes: ringBytesFor(workers),
     signal,
     onProgress: deps.onProgress,
     warn: (text) => prepared.warnings.push(text),
@@ -188,11 +187,6 @@ function tidyArea(options: CreateOptions, identity: string): void {
 /** Threads that read, hash and write; more than four gain nothing that a disk could take. */
 function workerCount(jobs: number): number {
   return Math.max(1, Math.min(jobs, Math.max(2, navigator.hardwareConcurrency), 4));
-}
-
-/** All rings together stay at 64 MiB: memory is bounded whatever the number of jobs. */
-function ringBytesFor(workers: number): number {
-  return workers <= 2 ? 2 * chunkSizeBytes : chunkSizeBytes;
 }
 
 /** The work, or the reason of the signal as soon as it aborts: a worker in the middle of a file is not waited for. */
