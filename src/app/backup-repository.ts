@@ -101,6 +101,19 @@ export async function lockSnapshot(
 }
 
 /**
+ * One repair at a time: it writes into every snapshot that shares what is damaged, and takes the temporaries that it
+ * meets for those of a killed one.
+ * @throws kind `locked`
+ */
+export async function lockRepair(
+  app: App,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Lock | undefined> {
+  return await lockIfPossible(app, "snapshot-repair", false, "backup repair", timeoutMs, signal);
+}
+
+/**
  * Keeps a second restore out of a tree that is being restored in place: each would take the other's temporaries for
  * those of a killed run. Where no lock can be made there is none.
  * @throws kind `locked`

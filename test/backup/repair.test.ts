@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import { repairSnapshot } from "../../src/backup/repair.ts";
+import { repairSnapshot } from "../../src/backup/repair/repair.ts";
 import { listSnapshots, readSnapshot, type FoundSnapshot } from "../../src/backup/repository.ts";
 import { verifySnapshot } from "../../src/backup/verify.ts";
 import { toText } from "../../src/backup/format/index.ts";
@@ -78,3 +78,128 @@ test("backup repair verifies, heals and verifies again; --dry-run only names the
   expect({ exitCode: run.exitCode, stderr: run.stderr }).toEqual({ exitCode: 0, stderr: "" });
   expect(run.json()).toMatchObject({ damaged: 1, valid: true, applied: true, lost: [] });
 }, 60_000);
+
+/** A small world with a source and a repository of its own. */
+function world(name: string): { source: string; repository: string } {
+  const source = `${dir}/${name}/source`;
+  fs.mkdirSync(source, { recursive: true });
+  return { source, repository: `${dir}/${name}/repo` };
+}
+
+async function heal(directory: string, repository: string) {
+  const snapshot = open(directory);
+  const others = listSnapshots(repository).filter(({ id }) => id !== snapshot.id);
+  const report = await repairSnapshot(snapshot, await verify(snapshot), { others });
+  return { report, after: await verify(snapshot) };
+}
+
+const text = Buffer.from("the same words over and over again\n".repeat(4000));
+
+test("a packed file comes from a snapshot that stores it alike", async () => {
+  const { source, repository } = world("alike");
+  fs.writeFileSync(`${source}/words.txt`, text);
+  const first = buildSnapshot(repository, source, { atMs: 1000, pack: /words/ });
+  const second = buildSnapshot(repository, source, { atMs: 2000, pack: /words/ });
+  fs.rmSync(`${source}/words.txt`);
+  write(`${first.directory}/packed/words.txt.zst`, 9, "damage");
+  const { report, after } = await heal(first.directory, repository);
+  expect(report.healed.map(({ reason }) => reason)).toEqual([second.id]);
+  expect([report.lost, after.valid]).toEqual([[], true]);
+});
+
+test("a packed file is packed again from its original, and a plain one unpacked from a packed one", async () => {
+  const { source, repository } = world("again");
+  fs.writeFileSync(`${source}/words.txt`, text);
+  const packed = buildSnapshot(repository, source, { atMs: 1000, pack: /words/ });
+  const stored = `${packed.directory}/packed/words.txt.zst`;
+  const before = fs.readFileSync(stored);
+  write(stored, 9, "damage");
+  const fromSource = await heal(packed.directory, repository);
+  expect(fromSource.report.healed.map(({ reason }) => reason)).toEqual(["the source"]);
+  expect([fs.readFileSync(stored).equals(before), fromSource.after.valid]).toEqual([true, true]);
+  const plain = buildSnapshot(repository, source, { atMs: 2000 });
+  fs.rmSync(`${source}/words.txt`);
+  write(`${plain.directory}/data/words.txt`, 9, "damage");
+  const unpacked = await heal(plain.directory, repository);
+  expect(unpacked.report.healed.map(({ reason }) => reason)).toEqual([packed.id]);
+  expect([unpacked.report.lost, unpacked.after.valid]).toEqual([[], true]);
+});
+
+test("a packed file whose original nobody has, or packs to other bytes, is lost and left as it is", async () => {
+  const { source, repository } = world("none");
+  fs.writeFileSync(`${source}/words.txt`, text);
+  const { directory } = buildSnapshot(repository, source, { pack: /words/ });
+  fs.writeFileSync(`${source}/words.txt`, "changed since");
+  write(`${directory}/packed/words.txt.zst`, 9, "damage");
+  const damaged = fs.readFileSync(`${directory}/packed/words.txt.zst`);
+  const { report, after } = await heal(directory, repository);
+  expect(report.lost.map(({ reason }) => reason)).toEqual([`nobody has bytes 0-${damaged.length}`]);
+  expect([report.healed, after.valid]).toEqual([[], false]);
+  expect(fs.readFileSync(`${directory}/packed/words.txt.zst`).equals(damaged)).toBe(true);
+  expect(fs.readdirSync(`${directory}/packed`)).toEqual(["words.txt.zst"]);
+});
+
+test("another file of the same content heals, in the same snapshot as well", async () => {
+  const { source, repository } = world("twin");
+  fs.writeFileSync(`${source}/one`, text);
+  fs.writeFileSync(`${source}/two`, text);
+  const { directory } = buildSnapshot(repository, source);
+  fs.rmSync(source, { recursive: true });
+  write(`${directory}/data/one`, 9, "damage");
+  const { report, after } = await heal(directory, repository);
+  expect(report.healed.map(({ reason }) => reason)).toEqual(["another file of it"]);
+  expect(after.valid).toBe(true);
+});
+
+test("every name of a damaged inode gets the healed file: in the snapshot and in those that share it", async () => {
+  const { source, repository } = world("sharers");
+  fs.writeFileSync(`${source}/one`, text);
+  fs.linkSync(`${source}/one`, `${source}/two`);
+  fs.writeFileSync(`${source}/sound`, "sound");
+  const first = buildSnapshot(repository, source, { atMs: 1000 });
+  const second = buildSnapshot(repository, source, { atMs: 2000 });
+  buildSnapshot(repository, source, { atMs: 3000 }); // has a sound copy of its own
+  for (const { directory } of [first, second]) {
+    for (const name of ["one", "two"]) {
+      fs.rmSync(`${directory}/data/${name}`);
+      fs.linkSync(
+        directory === first.directory && name === "one"
+          ? `${source}/one`
+          : `${directory === first.directory ? directory : first.directory}/data/one`,
+        `${directory}/data/${name}`,
+      );
+    }
+  }
+  fs.copyFileSync(`${source}/one`, `${source}/copy`); // the snapshots' inode is the source's by now
+  fs.rmSync(`${source}/one`);
+  fs.renameSync(`${source}/copy`, `${source}/one`);
+  fs.rmSync(`${source}/two`);
+  write(`${first.directory}/data/one`, 9, "damage");
+  expect((await verify(open(second.directory))).filesFailed).toBe(2);
+  const { report, after } = await heal(first.directory, repository);
+  expect(report.healed.map(({ path, reason }) => [toText(path), reason])).toEqual([
+    ["data/one", "the source"],
+    ["data/two", "its other name"],
+  ]);
+  expect(report.shared.map(({ snapshot, path }) => [snapshot, toText(path)])).toEqual([
+    [second.id, "data/one"],
+    [second.id, "data/two"],
+  ]);
+  expect(after.valid).toBe(true);
+  expect((await verify(open(second.directory))).valid).toBe(true);
+  const inodes = [first, second].flatMap(({ directory }) =>
+    ["one", "two"].map((name) => fs.statSync(`${directory}/data/${name}`).ino),
+  );
+  expect(new Set(inodes).size).toBe(1); // stored once, as before
+});
+
+test("what a killed repair left is removed by the next", async () => {
+  const { source, repository } = world("leftover");
+  fs.writeFileSync(`${source}/a`, "a");
+  const { directory } = buildSnapshot(repository, source);
+  const leftover = `${directory}/data/.citadel-agent.0123456789abcdef01234567.tmp`;
+  fs.writeFileSync(leftover, "half");
+  const { report, after } = await heal(directory, repository);
+  expect(report.healed.map(({ reason }) => reason)).toEqual(["removed: a killed repair left it"]);
+  expect([fs.existsSync(leftover), after.valid]).toEqual([false, true]);
+});

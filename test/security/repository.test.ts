@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { applyRetention } from "../../src/backup/cleanup.ts";
-import { repairSnapshot } from "../../src/backup/repair.ts";
+import { repairSnapshot } from "../../src/backup/repair/repair.ts";
 import { listSnapshots, ownSnapshots, resolveSnapshot } from "../../src/backup/repository.ts";
 import { restoreSnapshot } from "../../src/backup/restore.ts";
 import { verifySnapshot } from "../../src/backup/verify.ts";

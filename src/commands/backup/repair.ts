@@ -3,12 +3,17 @@
 import {
   backupPlaces,
   findSnapshot,
+  lockRepair,
   lockSnapshot,
   recordJob,
   verifyAndRecord,
 } from "../../app/backup-repository.ts";
 import { jsonPath, displayPath } from "../../backup/format/byte-path.ts";
-import { repairSnapshot, type RepairFinding, type RepairReport } from "../../backup/repair.ts";
+import {
+  repairSnapshot,
+  type RepairFinding,
+  type RepairReport,
+} from "../../backup/repair/repair.ts";
 import { listSnapshots } from "../../backup/repository.ts";
 import { ExitCode, counted, formatBytes } from "../../core/index.ts";
 import { defineAgentCommand } from "../define.ts";
@@ -19,7 +24,7 @@ export const command = defineAgentCommand({
   args: { snapshot: { type: "positional", description: "an id, a path, latest" } },
   examples: ["citadel-agent backup repair latest", "citadel-agent backup repair ID --dry-run"],
   details:
-    "Every range is proved by its hash before it is written, and the whole file\nafterwards. A healed file is a new one: snapshots that share the damaged one\nare healed one by one.",
+    "Every range is proved by its hash before it is written, and the whole file\nafterwards. A healed file is a new one; other snapshots that share the damaged\none get it too.",
   async run({ app, args, out, globals, signal }) {
     const snapshot = findSnapshot(app, args.snapshot);
     const places = backupPlaces(app);
@@ -30,6 +35,7 @@ export const command = defineAgentCommand({
       globals.lockTimeoutMs,
       signal,
     );
+    using _turn = await lockRepair(app, globals.lockTimeoutMs, signal);
     const run = { mode: "full", cached: false, sampleRate: 1, seed: 0, rotate: false } as const;
     const context = {
       signal,
@@ -37,14 +43,14 @@ export const command = defineAgentCommand({
         out.progress({ activity: "verifying", ...progress }),
     };
     const found = await verifyAndRecord(app, snapshot, run, context);
-    const nothing: RepairReport = { snapshot: snapshot.id, healed: [], lost: [], bytesWritten: 0 };
+    const nothing = { snapshot: snapshot.id, healed: [], lost: [], shared: [], bytesWritten: 0 };
     const others = listSnapshots(places.backupRoot)
       .filter(({ id, state }) => id !== snapshot.id && state === "complete")
       .reverse();
     const source = snapshot.record?.source;
     const sourcePath = source === undefined ? undefined : app.system.hostPaths.real(source);
     const isDone = found.valid || globals.dryRun;
-    const report = isDone
+    const report: RepairReport = isDone
       ? nothing
       : await recordJob(
           app,
@@ -71,6 +77,7 @@ export const command = defineAgentCommand({
       damaged: found.filesFailed,
       healed: list(report.healed),
       lost: list(report.lost),
+      shared: report.shared.map(({ snapshot: id, path }) => ({ snapshot: id, ...jsonPath(path) })),
       bytes_written: report.bytesWritten,
       valid: after.valid,
       applied: !isDone,
@@ -87,6 +94,7 @@ export const command = defineAgentCommand({
           ({ path, reason }) =>
             `  ${out.style.paint("ok", "healed")} ${displayPath(path)} (from ${reason})`,
         ),
+        ...sharedLines(report),
         ...report.lost.map(
           ({ path, reason }) =>
             `  ${out.style.paint("critical", "lost")} ${displayPath(path)}: ${reason}`,
@@ -101,3 +109,12 @@ export const command = defineAgentCommand({
     return after.valid || globals.dryRun ? ExitCode.success : ExitCode.findings;
   },
 });
+
+/** One line for each snapshot that was mended with this one. */
+function sharedLines({ shared }: RepairReport): string[] {
+  const ids = [...new Set(shared.map(({ snapshot }) => snapshot))];
+  return ids.map((id) => {
+    const count = shared.filter(({ snapshot }) => snapshot === id).length;
+    return `  ${id} shared ${counted(count, "of them", "of them")}: it has the healed ${count === 1 ? "file" : "files"} too (verify it)`;
+  });
+}

@@ -1,0 +1,182 @@
+// Heals damaged files of a snapshot: each wrong range is taken from the source or from another snapshot that holds the
+// same content, proved by the hash of the manifest before anything is written, and the whole file proved after.
+// A healed file is a new one beside the damaged one, renamed over it; whoever shared the damaged one gets the new one too.
+
+import { CitadelError, messageOf, nameOf, parentOf } from "../../core/index.ts";
+import { temporaryName, temporaryPrefix } from "../../system/atomic-write.ts";
+import { pinOwn } from "../../system/pinned-directory.ts";
+import {
+  makeDirectory,
+  makeSymlink,
+  removeFile,
+  renamePath,
+  setMode,
+} from "../../system/raw-file.ts";
+import { allocateAligned } from "../../system/stored-files.ts";
+import { type BytePath, fromText, lastPart } from "../format/byte-path.ts";
+import {
+  chunkSizeBytes,
+  type FileEntry,
+  type ManifestEntry,
+  storedPath,
+} from "../format/manifest.ts";
+import type { FoundSnapshot } from "../repository.ts";
+import { readManifest } from "../snapshot-reader.ts";
+import type { VerifyReport } from "../verify-report.ts";
+import { type Donors, findDonors } from "./donors.ts";
+import { healFile, makeParents } from "./heal-file.ts";
+import { type MendedSharer, Replacements, mendSharers } from "./sharers.ts";
+
+export interface RepairFinding {
+  readonly path: BytePath;
+  readonly reason: string;
+}
+
+export interface RepairReport {
+  readonly snapshot: string;
+  /** Paths that are as they should be again. */
+  readonly healed: readonly RepairFinding[];
+  /** Paths that could not be healed, with why. */
+  readonly lost: readonly RepairFinding[];
+  /** Names in other snapshots that shared what was damaged, and share the healed file now. */
+  readonly shared: readonly MendedSharer[];
+  readonly bytesWritten: number;
+}
+
+export interface RepairOptions {
+  /** Where the source lies now; default: what the snapshot says. */
+  readonly sourcePath?: string | undefined;
+  /** The other complete snapshots of the repository, newest first. */
+  readonly others: readonly FoundSnapshot[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Heals what a verification found. The manifest has to be sound: it is what everything is judged by.
+ * @throws kind `integrity`, code `SNAPSHOT_DAMAGED`, where manifest or snapshot.json is damaged
+ */
+export async function repairSnapshot(
+  snapshot: FoundSnapshot,
+  found: VerifyReport,
+  options: RepairOptions,
+): Promise<RepairReport> {
+  const { record } = snapshot;
+  const wrong = new Map(found.failures.map((failure) => [failure.path, failure]));
+  const isUnjudged = ["manifest.jsonl", "snapshot.json"].some((name) => wrong.has(fromText(name)));
+  if (record === undefined || isUnjudged) throw cannotJudge(snapshot);
+  // Written into as root: only what nobody else could have prepared, and held open while we are at it.
+  using pin = pinOwn(parentOf(snapshot.directory), nameOf(snapshot.directory));
+  if (pin === undefined) throw notOurs(snapshot);
+  const base = fromText(pin.through);
+  const damaged: ManifestEntry[] = [];
+  for (const entry of readManifest(pin.through)) {
+    if (wrong.has(storedPath(entry))) damaged.push(entry);
+  }
+  const source = fromText(options.sourcePath ?? record.source);
+  const own = { id: snapshot.id, directory: pin.through };
+  const level = record.settings["compression_level"];
+  const healer = new Healer(
+    base,
+    findDonors(damaged, source, own, options.others),
+    typeof level === "number" ? level : defaultLevel,
+  );
+  for (const entry of damaged) {
+    options.signal?.throwIfAborted();
+    wrong.delete(storedPath(entry));
+    await healer.heal(entry);
+  }
+  for (const [path, { reason }] of wrong) healer.judgeRest(path, reason);
+  const shared = mendSharers(healer.replacements, options.others);
+  const { healed, lost, bytesWritten } = healer;
+  return { snapshot: snapshot.id, healed, lost, shared, bytesWritten };
+}
+
+/** Of zstd: what BACKUP_COMPRESSION_LEVEL is where nobody sets it. */
+const defaultLevel = 3;
+
+class Healer {
+  readonly healed: RepairFinding[] = [];
+  readonly lost: RepairFinding[] = [];
+  readonly replacements = new Replacements();
+  bytesWritten = 0;
+  readonly #buffer = allocateAligned(chunkSizeBytes);
+
+  constructor(
+    private readonly base: string,
+    private readonly donors: Donors,
+    private readonly level: number,
+  ) {}
+
+  async heal(entry: ManifestEntry): Promise<void> {
+    const path = storedPath(entry);
+    try {
+      const reason = entry.type === "file" ? await this.#healFile(entry) : this.#healOther(entry);
+      this.healed.push({ path, reason });
+    } catch (thrown) {
+      this.lost.push({ path, reason: messageOf(thrown) });
+    }
+  }
+
+  async #healFile(entry: FileEntry): Promise<string> {
+    const path = `${this.base}/${storedPath(entry)}`;
+    if (this.replacements.mend(path, entry.sha256)) return "its other name";
+    const { base, level } = this;
+    const donors = this.donors.get(entry.sha256) ?? [];
+    const result = await healFile(entry, { base, donors, buffer: this.#buffer, level });
+    this.bytesWritten += result.bytesWritten;
+    if (result.shared !== undefined) this.replacements.add(result.shared, path, entry.sha256);
+    return result.from;
+  }
+
+  #healOther(entry: Exclude<ManifestEntry, FileEntry>): string {
+    healOther(this.base, entry);
+    return "the manifest";
+  }
+
+  /** A path that no entry of the manifest explains. */
+  judgeRest(path: BytePath, reason: string): void {
+    const isLeftover = lastPart(path).startsWith(temporaryPrefix) && path.startsWith("data/");
+    if (reason !== "extra" || !isLeftover) {
+      this.lost.push({ path, reason: `${reason}: for a person to judge` });
+      return;
+    }
+    removeFile(`${this.base}/${path}`);
+    this.healed.push({ path, reason: "removed: a killed repair left it" });
+  }
+}
+
+function notOurs(snapshot: FoundSnapshot): CitadelError {
+  return new CitadelError({
+    kind: "permission",
+    code: "SNAPSHOT_NOT_OURS",
+    message: `cannot repair ${snapshot.id}: its directory belongs to another user, or is open to others`,
+    path: snapshot.directory,
+    hint: "run the command as the user who made it; `ls -ld` shows owner and mode (0700)",
+  });
+}
+
+function cannotJudge(snapshot: FoundSnapshot): CitadelError {
+  return new CitadelError({
+    kind: "integrity",
+    code: "SNAPSHOT_DAMAGED",
+    message: `cannot repair ${snapshot.id}: its manifest or snapshot.json is damaged, so nothing says what is right`,
+    path: snapshot.directory,
+    hint: "use another snapshot; `cd data && sha256sum -c ../SHA256SUMS` still proves single files",
+  });
+}
+
+/** What needs no content: modes, links, directories. */
+function healOther(base: string, entry: Exclude<ManifestEntry, FileEntry>): void {
+  const path = `${base}/${storedPath(entry)}`;
+  makeParents(base, storedPath(entry));
+  if (entry.type === "directory") {
+    makeDirectory(path, entry.mode);
+    setMode(path, entry.mode);
+  } else if (entry.type === "symlink") {
+    const temporary = `${path.slice(0, path.lastIndexOf("/"))}/${temporaryName()}`;
+    makeSymlink(entry.target, temporary);
+    renamePath(temporary, path);
+  } else {
+    throw new Error(`a ${entry.type} is recorded, not stored: something else lies in its place`);
+  }
+}
