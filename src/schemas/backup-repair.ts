@@ -1,6 +1,6 @@
 // `backup repair`.
 
-import { bool, count, document, list, object, text } from "./define.ts";
+import { bool, count, document, list, nullable, object, text } from "./define.ts";
 
 const finding = object({ path: text, "path_b64?": text, reason: text });
 
@@ -9,7 +9,9 @@ export const schema = document("backup-repair", "what was healed in a snapshot, 
   damaged: count,
   healed: list(finding),
   lost: list(finding),
-  shared: list(object({ snapshot: text, path: text, "path_b64?": text })),
+  shared: list(
+    object({ snapshot: text, path: text, "path_b64?": text, healed: bool, reason: nullable(text) }),
+  ),
   bytes_written: count,
   valid: bool,
   applied: bool,

@@ -91,6 +91,8 @@ export function fromSqlite(thrown: unknown, operation: string, path: string): Ci
   let code = isErrno(thrown) ? thrown.code : "";
   // os_unix.c, unixOpen: EACCES where a file beside the database was to be made
   if (/^SQLITE_READONLY_DIRECTORY$/.test(code)) code = deniedBy(parentOf(path)) ?? "EACCES";
+  // os_unix.c, unixOpen: where a database may not be written, it is opened for reading and refused at the first change
+  if (code === "SQLITE_READONLY" && deniedBy(path) === "EACCES") code = "EACCES";
   // CANTOPEN and IOERR hide the errno: the thread still knows it, or the file system says it again.
   if (/^SQLITE_(CANTOPEN|IOERR)/.test(code)) {
     const errno = lastErrno();
@@ -112,6 +114,7 @@ export function fromSqlite(thrown: unknown, operation: string, path: string): Ci
   });
 }
 
+/** Why a directory, or a file, cannot be written. */
 function deniedBy(directory: string): string | undefined {
   try {
     accessSync(directory, constants.W_OK); // for root this fails only on a read-only file system

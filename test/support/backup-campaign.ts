@@ -27,6 +27,7 @@ export const backupJobs = [
   "backup restore",
   "backup restore --in-place",
   "backup cleanup",
+  "backup repair",
 ] as const;
 export type BackupJob = (typeof backupJobs)[number];
 
@@ -37,6 +38,7 @@ const wordsOf: Readonly<Record<BackupJob, readonly string[]>> = {
   "backup restore --in-place":
     "backup restore latest --in-place --force --yes --to /in-place".split(" "),
   "backup cleanup": ["backup", "cleanup", "30", "--force", "--yes"],
+  "backup repair": ["backup", "repair", "latest"],
 };
 
 /** An error of one file is exit 4, of a device 1; what a full or read-only disk gives is 7. 75: try again. */
@@ -186,11 +188,24 @@ function prepare(host: BackupHost, job: BackupJob): void {
     fs.writeFileSync(`${host.root}/in-place/sub/changing`, "old");
     fs.rmSync(`${host.root}/in-place/link`);
   }
+  if (job === "backup repair") damage(host);
   if (job.startsWith("backup create")) {
     fs.writeFileSync(`${host.source}/sub/changing`, "second");
     fs.writeFileSync(`${host.source}/sub/new`, "third");
   }
   host.save();
+}
+
+/** Harms a snapshot that shares its files with another: content, the two names of one inode, a link. */
+function damage(host: BackupHost): void {
+  host.mustRun(["backup", "create", "--no-verify"]);
+  const data = `${host.models}/latest/data`;
+  for (const name of ["large", "kept"]) {
+    const fd = fs.openSync(`${data}/${name}`, "r+");
+    fs.writeSync(fd, "X", 3);
+    fs.closeSync(fd);
+  }
+  fs.rmSync(`${data}/link`);
 }
 
 /** Runs the campaign. `calls` of the report: those of the main thread and of the workers together. */
@@ -268,9 +283,11 @@ class BackupCampaign {
       const wanted = [...(exitCodes[errno] ?? []), ...inPart];
       // SQLite keeps the error of the system to itself; a lost file of the snapshot is exit 4, whatever it was
       if (/SQLITE_(?:IOERR|CANTOPEN)/.test(said)) wanted.push(1);
-      if (said.includes("\n  lost ")) wanted.push(4);
+      if (said.includes("SQLITE_READONLY")) wanted.push(7); // it opens what it may not write for reading
+      const isTold = /\n  lost |still damaged/.test(said);
+      if (isTold) wanted.push(this.options.job === "backup repair" ? 3 : 4);
       if (!wanted.includes(run.exitCode)) this.#note(about, `exit ${run.exitCode}: ${said}`);
-      if (!said.includes(this.host.root)) this.#note(about, `names no path: ${said}`);
+      if (!said.includes(this.host.root) && !isTold) this.#note(about, `names no path: ${said}`);
     }
     await this.#afterwards(about, run.exitCode);
   }
@@ -278,7 +295,11 @@ class BackupCampaign {
   /** What must hold now; then the same command again, and what must hold then. @param exitCode undefined: killed */
   async #afterwards(about: string, exitCode: number | undefined): Promise<void> {
     const { host } = this;
-    for (const wrong of await host.unsound()) this.#note(about, wrong);
+    const isRepair = this.options.job === "backup repair";
+    if (!isRepair || exitCode === 0) {
+      for (const wrong of await host.unsound()) this.#note(about, wrong);
+    }
+    if (isRepair) await this.#repairEach(about);
     this.#targetIsOldOrNew(about, exitCode);
     fs.rmSync(`${host.root}/restored`, { recursive: true, force: true });
     const { exitCode: next, said } = host.run(this.#words);
@@ -291,6 +312,15 @@ class BackupCampaign {
     if (left.length > 0) this.#note(about, `left over: ${left.join(", ")}`);
   }
 
+  /** A repair that was cut short is gone on with snapshot by snapshot: those that share what was damaged too. */
+  async #repairEach(about: string): Promise<void> {
+    const { host } = this;
+    for (const { id } of listSnapshots(host.repository).reverse()) {
+      const { exitCode, said } = host.run(["backup", "repair", id]);
+      if (exitCode !== 0) this.#note(about, `repair of ${id} ended with ${exitCode}: ${said}`);
+    }
+  }
+
   /** What the command is there for is done. */
   #isDone(about: string, when: string): void {
     const { host, options } = this;
@@ -300,6 +330,7 @@ class BackupCampaign {
       return;
     }
     const trees = {
+      "backup repair": `${host.models}/latest/data`,
       "backup create": `${host.models}/latest/data`,
       "backup create --type full": `${host.models}/latest/data`,
       "backup restore": `${host.root}/restored`,

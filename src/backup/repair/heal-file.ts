@@ -182,8 +182,8 @@ function writeData(output: WritableFile, entry: FileEntry, bytes: Uint8Array, at
   }
 }
 
-/** The repository's disk failed, not a donor. */
-class NotWritten extends Error {}
+/** The repository's disk failed, not a donor; `cause` says how. */
+export class NotWritten extends Error {}
 
 /** Packs or unpacks what a donor holds. @returns whether the stored bytes came out as they should be */
 async function convert(

@@ -4,6 +4,7 @@
 
 import { CitadelError, messageOf, nameOf, parentOf } from "../../core/index.ts";
 import { temporaryName, temporaryPrefix } from "../../system/atomic-write.ts";
+import { fromErrno, isErrno } from "../../system/errno.ts";
 import { pinOwn } from "../../system/pinned-directory.ts";
 import {
   makeDirectory,
@@ -24,8 +25,8 @@ import type { FoundSnapshot } from "../repository.ts";
 import { readManifest } from "../snapshot-reader.ts";
 import type { VerifyReport } from "../verify-report.ts";
 import { type Donors, findDonors } from "./donors.ts";
-import { healFile, makeParents } from "./heal-file.ts";
-import { type MendedSharer, Replacements, mendSharers } from "./sharers.ts";
+import { NotWritten, healFile, makeParents } from "./heal-file.ts";
+import { type Sharer, Replacements, mendSharers } from "./sharers.ts";
 
 export interface RepairFinding {
   readonly path: BytePath;
@@ -38,8 +39,8 @@ export interface RepairReport {
   readonly healed: readonly RepairFinding[];
   /** Paths that could not be healed, with why. */
   readonly lost: readonly RepairFinding[];
-  /** Names in other snapshots that shared what was damaged, and share the healed file now. */
-  readonly shared: readonly MendedSharer[];
+  /** Names in other snapshots that shared what was damaged: they share the healed file now, or `failure` says why not. */
+  readonly shared: readonly Sharer[];
   readonly bytesWritten: number;
 }
 
@@ -77,16 +78,22 @@ export async function repairSnapshot(
   const level = record.settings["compression_level"];
   const healer = new Healer(
     base,
+    snapshot.directory,
     findDonors(damaged, source, own, options.others),
     typeof level === "number" ? level : defaultLevel,
   );
-  for (const entry of damaged) {
-    options.signal?.throwIfAborted();
-    wrong.delete(storedPath(entry));
-    await healer.heal(entry);
+  let shared: readonly Sharer[] = [];
+  try {
+    for (const entry of damaged) {
+      options.signal?.throwIfAborted();
+      wrong.delete(storedPath(entry));
+      await healer.heal(entry);
+    }
+    healer.retryLost(damaged);
+  } finally {
+    shared = mendSharers(healer.replacements, options.others);
   }
   for (const [path, { reason }] of wrong) healer.judgeRest(path, reason);
-  const shared = mendSharers(healer.replacements, options.others);
   const { healed, lost, bytesWritten } = healer;
   return { snapshot: snapshot.id, healed, lost, shared, bytesWritten };
 }
@@ -96,13 +103,15 @@ const defaultLevel = 3;
 
 class Healer {
   readonly healed: RepairFinding[] = [];
-  readonly lost: RepairFinding[] = [];
+  lost: RepairFinding[] = [];
   readonly replacements = new Replacements();
   bytesWritten = 0;
   readonly #buffer = allocateAligned(chunkSizeBytes);
 
   constructor(
     private readonly base: string,
+    /** The snapshot's directory, for messages. */
+    private readonly shown: string,
     private readonly donors: Donors,
     private readonly level: number,
   ) {}
@@ -113,6 +122,9 @@ class Healer {
       const reason = entry.type === "file" ? await this.#healFile(entry) : this.#healOther(entry);
       this.healed.push({ path, reason });
     } catch (thrown) {
+      const cause = thrown instanceof NotWritten ? thrown.cause : thrown;
+      // there is no room for any of them
+      if (isErrno(cause, "ENOSPC", "EDQUOT", "EROFS")) throw fromErrno(cause, "write", this.shown);
       this.lost.push({ path, reason: messageOf(thrown) });
     }
   }
@@ -131,6 +143,22 @@ class Healer {
   #healOther(entry: Exclude<ManifestEntry, FileEntry>): string {
     healOther(this.base, entry);
     return "the manifest";
+  }
+
+  /** Names whose inode was healed under a later name, after they were given up. */
+  retryLost(damaged: readonly ManifestEntry[]): void {
+    const given = new Set(this.lost.map(({ path }) => path));
+    for (const entry of damaged) {
+      const path = storedPath(entry);
+      if (entry.type !== "file" || !given.has(path)) continue;
+      try {
+        if (!this.replacements.mend(`${this.base}/${path}`, entry.sha256)) continue;
+      } catch {
+        continue; // lost it was, and lost it is
+      }
+      this.lost = this.lost.filter((each) => each.path !== path);
+      this.healed.push({ path, reason: "its other name" });
+    }
   }
 
   /** A path that no entry of the manifest explains. */

@@ -1,7 +1,7 @@
 // Names that share a damaged inode with a file that was healed: in other snapshots they are damaged with it, and one new
 // file heals them all, as one old file had harmed them.
 
-import { CitadelError, nameOf, parentOf } from "../../core/index.ts";
+import { CitadelError, messageOf, nameOf, parentOf } from "../../core/index.ts";
 import { temporaryName } from "../../system/index.ts";
 import { syncFileSystem } from "../../system/native.ts";
 import { pinOwn } from "../../system/pinned-directory.ts";
@@ -13,14 +13,17 @@ import {
   renamePath,
 } from "../../system/raw-file.ts";
 import { type BytePath, fromText } from "../format/byte-path.ts";
-import { storedPath } from "../format/manifest.ts";
+import { type FileEntry, storedPath } from "../format/manifest.ts";
 import type { FoundSnapshot } from "../repository.ts";
 import { readManifest } from "../snapshot-reader.ts";
 import { type Inode, inodeOf } from "./donors.ts";
 
-export interface MendedSharer {
+/** A name in another snapshot that shared what was damaged. */
+export interface Sharer {
   readonly snapshot: string;
   readonly path: BytePath;
+  /** Why it could not be given the healed file: it is damaged as before. */
+  readonly failure: string | undefined;
 }
 
 const keyOf = ({ dev, ino }: Inode) => `${dev}:${ino}`;
@@ -38,7 +41,10 @@ export class Replacements {
     this.#byInode.set(keyOf(damaged), { path, sha256 });
   }
 
-  /** Gives `path` the healed file where it is still a name of a damaged one. @returns whether it was, and is healed */
+  /**
+   * Gives `path` the healed file where it is still a name of a damaged one.
+   * @returns whether it was @throws the system's error: it is as it was
+   */
   mend(path: string, sha256: string): boolean {
     const inode = inodeOf(path);
     const found = inode === undefined ? undefined : this.#byInode.get(keyOf(inode));
@@ -47,11 +53,11 @@ export class Replacements {
     try {
       hardLink(found.path, temporary);
       renamePath(temporary, path);
-      return true;
-    } catch {
+    } catch (thrown) {
       removeFile(temporary);
-      return false; // damaged as before: a repair of that snapshot says why
+      throw thrown;
     }
+    return true;
   }
 
   has(sha256: string): boolean {
@@ -64,28 +70,41 @@ export class Replacements {
 export function mendSharers(
   replacements: Replacements,
   others: readonly FoundSnapshot[],
-): MendedSharer[] {
-  const mended: MendedSharer[] = [];
-  if (replacements.isEmpty) return mended;
+): Sharer[] {
+  const sharers: Sharer[] = [];
+  if (replacements.isEmpty) return sharers;
   for (const other of others) {
     using pin = pinOwn(parentOf(other.directory), nameOf(other.directory));
     if (pin === undefined) continue;
     const base = fromText(pin.through);
-    const before = mended.length;
+    const before = sharers.length;
     try {
       for (const entry of readManifest(pin.through)) {
         if (entry.type !== "file" || !replacements.has(entry.sha256)) continue;
-        const path = storedPath(entry);
-        if (replacements.mend(`${base}/${path}`, entry.sha256)) {
-          mended.push({ snapshot: other.id, path });
-        }
+        const sharer = mendOne(replacements, base, other.id, entry);
+        if (sharer !== undefined) sharers.push(sharer);
       }
     } catch (thrown) {
       if (!(thrown instanceof CitadelError)) throw thrown; // a damaged manifest: repairing that one says so
     }
-    if (mended.length > before) flush(base);
+    if (sharers.length > before) flush(base);
   }
-  return mended;
+  return sharers;
+}
+
+function mendOne(
+  replacements: Replacements,
+  base: string,
+  snapshot: string,
+  entry: FileEntry,
+): Sharer | undefined {
+  const path = storedPath(entry);
+  try {
+    if (!replacements.mend(`${base}/${path}`, entry.sha256)) return undefined;
+    return { snapshot, path, failure: undefined };
+  } catch (thrown) {
+    return { snapshot, path, failure: messageOf(thrown) };
+  }
 }
 
 function flush(directory: string): void {

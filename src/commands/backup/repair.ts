@@ -77,7 +77,12 @@ export const command = defineAgentCommand({
       damaged: found.filesFailed,
       healed: list(report.healed),
       lost: list(report.lost),
-      shared: report.shared.map(({ snapshot: id, path }) => ({ snapshot: id, ...jsonPath(path) })),
+      shared: report.shared.map(({ snapshot: id, path, failure }) => ({
+        snapshot: id,
+        ...jsonPath(path),
+        healed: failure === undefined,
+        reason: failure ?? null,
+      })),
       bytes_written: report.bytesWritten,
       valid: after.valid,
       applied: !isDone,
@@ -106,15 +111,25 @@ export const command = defineAgentCommand({
             ]),
       ].join("\n"),
     );
-    return after.valid || globals.dryRun ? ExitCode.success : ExitCode.findings;
+    const isHealed = after.valid && report.shared.every(({ failure }) => failure === undefined);
+    return isHealed || globals.dryRun ? ExitCode.success : ExitCode.findings;
   },
 });
 
-/** One line for each snapshot that was mended with this one. */
+/** One line for each snapshot that was mended with this one, and for each name that was not. */
 function sharedLines({ shared }: RepairReport): string[] {
-  const ids = [...new Set(shared.map(({ snapshot }) => snapshot))];
-  return ids.map((id) => {
-    const count = shared.filter(({ snapshot }) => snapshot === id).length;
-    return `  ${id} shared ${counted(count, "of them", "of them")}: it has the healed ${count === 1 ? "file" : "files"} too (verify it)`;
-  });
+  const counts = new Map<string, number>();
+  for (const { snapshot, failure } of shared) {
+    if (failure === undefined) counts.set(snapshot, (counts.get(snapshot) ?? 0) + 1);
+  }
+  return [
+    ...[...counts].map(
+      ([id, count]) => `  ${id}: ${counted(count, "path")} shared with it, healed too`,
+    ),
+    ...shared.flatMap(({ snapshot, path, failure }) =>
+      failure === undefined
+        ? []
+        : [`  ${snapshot}: ${displayPath(path)} shared with it, still damaged: ${failure}`],
+    ),
+  ];
 }
