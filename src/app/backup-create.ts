@@ -1,6 +1,7 @@
 // `backup create` from the app: which source, where to, under which lock, with what the settings say; then the check
 // of what was made. `app/backup.ts` opens the rest of the backup engine.
 
+import { isUtf8 } from "node:buffer";
 import type { CreateOptions, CreateProgress, CreateReport } from "../backup/create/options.ts";
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import { planSnapshot, type SnapshotPlan } from "../backup/create/plan-snapshot.ts";
@@ -10,7 +11,7 @@ import { readSnapshot } from "../backup/repository.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
 import { verifySnapshot } from "../backup/verify.ts";
 import { CitadelError, isWithin, joinPath, type AbsolutePath } from "../core/index.ts";
-import { fromErrno, realpath, type System } from "../system/index.ts";
+import { fromErrno, realpath, realpathBytes, type System } from "../system/index.ts";
 import { acquireLock } from "../system/lock.ts";
 import { version } from "../version.ts";
 import { reservePath } from "../backup/cleanup.ts";
@@ -27,6 +28,8 @@ export interface CreateRequest {
   readonly tags?: readonly string[] | undefined;
   /** Store everything as it is, under `data/`. */
   readonly plain?: boolean | undefined;
+  /** `source` as it was typed, where that is not UTF-8. */
+  readonly sourceBytes?: Buffer | undefined;
   readonly crossFileSystems?: boolean | undefined;
   readonly acceptShrink?: boolean | undefined;
   /** False: no check afterwards, whatever the settings say. */
@@ -114,10 +117,9 @@ function toCreateOptions(
   const { backup, paths } = settings;
   const { hostPaths } = system;
   const active = resolved(hostPaths.real(paths.models_active));
-  const sourcePath =
-    request.source === undefined
-      ? (active ?? missing(hostPaths.real(paths.models_active)))
-      : (resolved(hostPaths.real(request.source)) ?? missing(hostPaths.real(request.source)));
+  const typed = request.sourceBytes ?? Buffer.from(request.source ?? paths.models_active);
+  const source = resolvedBytes(system, typed);
+  const sourcePath = source.toString() as AbsolutePath;
   const repositoryPath = hostPaths.real(paths.backup_root);
   const modelsRoot = hostPaths.real(paths.models_root);
   const isModels = isWithin(sourcePath, resolved(modelsRoot) ?? modelsRoot);
@@ -127,6 +129,7 @@ function toCreateOptions(
   const hostPath = hostPaths.host(sourcePath);
   return {
     sourcePath,
+    sourceBytes: isUtf8(source) ? undefined : source.toString("latin1"),
     sourceName: hostPath,
     // below --root without its mounts the path on the host is what a source is known by
     ...(hostPaths.proc === undefined ? { sourceIdentity: `path=${hostPath}` } : {}),
@@ -180,6 +183,18 @@ export function unmountedWarning(app: App): string | undefined {
 
 function resolved(path: string): AbsolutePath | undefined {
   return realpath(path) as AbsolutePath | undefined;
+}
+
+/** Where a source really lies. @param typed absolute, as on the host @throws kind `not-found` */
+function resolvedBytes({ hostPaths }: App["system"], typed: Buffer): Buffer {
+  let path = typed;
+  if (isUtf8(typed)) path = Buffer.from(hostPaths.real(typed.toString()));
+  else if (hostPaths.relocated) {
+    const root = Buffer.from(hostPaths.root);
+    const isBelow = typed.subarray(0, root.length).equals(root);
+    if (!isBelow) path = Buffer.concat([root, typed]);
+  }
+  return realpathBytes(path) ?? missing(path.toString());
 }
 
 function missing(path: string): never {

@@ -7,7 +7,7 @@ import type { Clock } from "../system/index.ts";
 import { DirectoryCache } from "../system/directory-cache.ts";
 import { fromErrno, isErrno } from "../system/errno.ts";
 import { makeNode } from "../system/native-files.ts";
-import { setMtime, syncFileSystem } from "../system/native.ts";
+import { setMtime, setXattr, syncFileSystem } from "../system/native.ts";
 import { pinTyped, type PinnedDirectory } from "../system/pinned-directory.ts";
 import {
   hardLink,
@@ -306,6 +306,8 @@ class TreeWriter {
     const place = this.directories.at(entry.path);
     if (entry.type === "symlink") {
       makeSymlink(entry.target, place);
+      const { xattrs } = attributesOf(entry, this.options);
+      for (const [name, value] of xattrs ?? []) setXattr(place, name, value);
     } else if (entry.type === "fifo" || this.options.privileged) {
       const kinds = { fifo: 0o010000, socket: 0o140000, block: 0o060000, character: 0o020000 };
       const bits = kinds[entry.type as keyof typeof kinds];

@@ -52,8 +52,9 @@ export function lstat(path: string): FileStat | undefined {
 }
 
 /** stat(2), through links; undefined where nothing is. A loop is ELOOP, thrown as SYMLINK_IN_PATH. */
-export function stat(path: string): FileStat | undefined {
-  const found = withErrno("stat", path, () => absentAsUndefined(() => fs.statSync(path)));
+export function stat(path: string | Buffer): FileStat | undefined {
+  const shown = path.toString();
+  const found = withErrno("stat", shown, () => absentAsUndefined(() => fs.statSync(path)));
   return found && toFileStat(found);
 }
 
@@ -80,6 +81,13 @@ export function readBytes(path: string): Buffer | undefined {
 /** realpath(3); undefined where nothing is. */
 export function realpath(path: string): string | undefined {
   return withErrno("realpath", path, () => absentAsUndefined(() => fs.realpathSync(path)));
+}
+
+/** The same for a path in bytes, and giving bytes: a link may lead to a name that is not UTF-8. */
+export function realpathBytes(path: Buffer): Buffer | undefined {
+  return withErrno("realpath", path.toString(), () =>
+    absentAsUndefined(() => fs.realpathSync(path, { encoding: "buffer" })),
+  );
 }
 
 /** Whether the process may use `path` so (access(2) with the real ids; root may nearly always). */

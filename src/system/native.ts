@@ -1,6 +1,7 @@
 // The system calls that node:fs does not have, through bun:ffi: statx and getdents64 for fast walks over names that
 // are bytes, data and holes, exact times, extended attributes, syncfs. Linux, glibc or musl, x64 or arm64.
 
+import { constants } from "node:fs";
 import { dlopen, FFIType, ptr, read, type Pointer } from "bun:ffi";
 import { CitadelError } from "../core/index.ts";
 
@@ -16,6 +17,7 @@ const signatures = {
   lseek: { args: [i32, i64_fast, i32], returns: i64_fast },
   ioctl: { args: [i32, i64_fast, i64_fast], returns: i32 },
   posix_fadvise: { args: [i32, i64_fast, i64_fast, i32], returns: i32 },
+  fcntl: { args: [i32, i32, i32], returns: i32 },
   syncfs: { args: [i32], returns: i32 },
   utimensat: { args: [i32, pointer, pointer, i32], returns: i32 },
   futimens: { args: [i32, pointer], returns: i32 },
@@ -336,6 +338,19 @@ export function cloneFile(sourceFd: number, targetFd: number): boolean {
 /** Drops a file's pages from the page cache (POSIX_FADV_DONTNEED); advice: never fails. */
 export function dropCache(fd: number): void {
   libc.posix_fadvise(fd, 0, 0, 4);
+}
+
+// asm-generic/fcntl.h
+const [getFlags, setFlags] = [3, 4];
+
+/**
+ * Goes on through the page cache where a file system took O_DIRECT at open(2) and refuses it at the call (EINVAL: its
+ * blocks are larger than ours, or it has none). The call is worth repeating once: of several under way at a time only the
+ * first finds the flag still set.
+ */
+export function leaveDirect(fd: number): void {
+  const flags = libc.fcntl(fd, getFlags, 0);
+  if (flags >= 0) libc.fcntl(fd, setFlags, flags & ~constants.O_DIRECT);
 }
 
 /** Flushes everything of the file system that holds `fd`, data and names (syncfs(2)). Blocks: call it in a worker. */

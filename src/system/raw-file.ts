@@ -3,7 +3,7 @@
 
 import * as fs from "node:fs";
 import { O_PATH } from "./directory-handle.ts";
-import { setMtimeFd, setXattrFd } from "./native.ts";
+import { leaveDirect, setMtimeFd, setXattrFd } from "./native.ts";
 import { isErrno } from "./errno.ts";
 import { makeDirectoryAt } from "./pinned-directory.ts";
 
@@ -70,12 +70,46 @@ export function createForWriting(path: string, direct: boolean): OpenedFile {
   }
 }
 
-/** pread(2), on the I/O threads. @returns bytes read, 0 at the end */
-export function readAt(fd: number, buffer: Uint8Array, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.read(fd, buffer, 0, buffer.length, position, (error, count) =>
+/** Makes the call, and once more without O_DIRECT where that was refused. */
+export async function pastDirect<T>(fd: number, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (thrown) {
+    if (!isErrno(thrown, "EINVAL")) throw thrown;
+    leaveDirect(fd);
+    return call();
+  }
+}
+
+/** The same for a call that waits. */
+export function pastDirectSync<T>(fd: number, call: () => T): T {
+  try {
+    return call();
+  } catch (thrown) {
+    if (!isErrno(thrown, "EINVAL")) throw thrown;
+    leaveDirect(fd);
+    return call();
+  }
+}
+
+/** fs.read or fs.write, of which this form is one of many. */
+type Call = (
+  fd: number,
+  buffer: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+  done: (error: Error | null, count: number) => void,
+) => void;
+
+/** pread(2) or pwrite(2), on the I/O threads. @returns bytes read or written, 0 at the end */
+function callAt(call: Call, fd: number, buffer: Uint8Array, position: number): Promise<number> {
+  return pastDirect(fd, () => {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    call(fd, buffer, 0, buffer.length, position, (error, count) =>
       error ? reject(error) : resolve(count),
     );
+    return promise;
   });
 }
 
@@ -87,7 +121,12 @@ export async function readFullyAt(
 ): Promise<number> {
   let done = 0;
   while (done < buffer.length) {
-    const count = await readAt(fd, done === 0 ? buffer : buffer.subarray(done), position + done);
+    const count = await callAt(
+      fs.read,
+      fd,
+      done === 0 ? buffer : buffer.subarray(done),
+      position + done,
+    );
     if (count === 0) break;
     done += count;
     if (count % 4096 !== 0) break; // the end: with O_DIRECT there is no reading on from an odd place
@@ -99,7 +138,9 @@ export async function readFullyAt(
 export function readFullySync(fd: number, buffer: Uint8Array, position: number): number {
   let done = 0;
   while (done < buffer.length) {
-    const count = fs.readSync(fd, buffer, done, buffer.length - done, position + done);
+    const count = pastDirectSync(fd, () =>
+      fs.readSync(fd, buffer, done, buffer.length - done, position + done),
+    );
     if (count === 0) break;
     done += count;
   }
@@ -114,12 +155,12 @@ export async function writeFullyAt(
 ): Promise<void> {
   let done = 0;
   while (done < buffer.length) {
-    const rest = done === 0 ? buffer : buffer.subarray(done);
-    done += await new Promise<number>((resolve, reject) => {
-      fs.write(fd, rest, 0, rest.length, position + done, (error, count) =>
-        error ? reject(error) : resolve(count),
-      );
-    });
+    done += await callAt(
+      fs.write,
+      fd,
+      done === 0 ? buffer : buffer.subarray(done),
+      position + done,
+    );
   }
 }
 
@@ -127,7 +168,9 @@ export async function writeFullyAt(
 export function writeFullySync(fd: number, buffer: Uint8Array, position: number): void {
   let done = 0;
   while (done < buffer.length) {
-    done += fs.writeSync(fd, buffer, done, buffer.length - done, position + done);
+    done += pastDirectSync(fd, () =>
+      fs.writeSync(fd, buffer, done, buffer.length - done, position + done),
+    );
   }
 }
 

@@ -4,6 +4,7 @@
 import * as fs from "node:fs";
 import { CitadelError } from "../core/index.ts";
 import { fromErrno, isErrno, withErrno } from "./errno.ts";
+import { pastDirect, pastDirectSync } from "./raw-file.ts";
 import { dropCachedPages } from "./native-files.ts";
 
 /** `device`: O_DIRECT, else cached pages dropped first. `cache`: as any program reads. */
@@ -70,7 +71,7 @@ export function readBlock(
   while (got < length) {
     const want = file.direct ? roundUp(length - got) : length - got;
     const count = withErrno("read", shown, () =>
-      fs.readSync(file.fd, buffer, got, want, offset + got),
+      pastDirectSync(file.fd, () => fs.readSync(file.fd, buffer, got, want, offset + got)),
     );
     got += count;
     // a short direct read that is no multiple of the block is the end of the file
@@ -213,11 +214,15 @@ export async function readBlockAsync(
   let got = 0;
   while (got < length) {
     const want = file.direct ? roundUp(length - got) : length - got;
-    const count = await new Promise<number>((resolve, reject) => {
-      fs.read(file.fd, buffer, at + got, want, offset + got, (error, bytes) => {
-        if (error === null) resolve(bytes);
-        else reject(fromErrno(error, "read", shown));
+    const start = got;
+    const read = () =>
+      new Promise<number>((resolve, reject) => {
+        fs.read(file.fd, buffer, at + start, want, offset + start, (error, bytes) =>
+          error === null ? resolve(bytes) : reject(error),
+        );
       });
+    const count = await pastDirect(file.fd, read).catch((thrown: unknown) => {
+      throw fromErrno(thrown, "read", shown);
     });
     got += count;
     if (count === 0 || (file.direct && count % blockBytes !== 0)) break;

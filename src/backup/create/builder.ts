@@ -35,7 +35,7 @@ import { ParentCursor, type Parent, trustedBeforeNs } from "./parent.ts";
 import { type Partial, toLatin1 } from "./partial.ts";
 import { placeDirectory, placeSymlink } from "./placing.ts";
 import { Skips } from "./skips.ts";
-import type { Survey } from "./source.ts";
+import { sourceRoot, type Survey } from "./source.ts";
 import { UnchangedFiles } from "./unchanged.ts";
 import { targetFailure } from "./failures.ts";
 
@@ -93,7 +93,7 @@ export class SnapshotBuilder {
   constructor(context: BuildContext) {
     const { options, partial, parent } = context;
     this.#context = context;
-    this.#source = toLatin1(options.sourcePath);
+    this.#source = sourceRoot(options);
     this.#root = toLatin1(partial.directory);
     this.#data = `${this.#root}/data`;
     this.#isSharing = options.type === "incremental";
@@ -259,11 +259,12 @@ export class SnapshotBuilder {
   }
 
   #takeSymlink(base: EntryBase, target: BytePath): void {
-    placeSymlink(`${this.#data}/${base.path}`, target, base);
+    const xattrs = readXattrs(`${this.#source}/${base.path}`);
+    placeSymlink(`${this.#data}/${base.path}`, target, { ...base, xattrs });
     if (target.startsWith("/") && !isWithin(normalizePath(target), this.#source)) {
       this.counts.outsideLinks += 1;
     }
-    this.#push({ ...base, type: "symlink", target });
+    this.#push({ ...base, type: "symlink", target, xattrs });
   }
 
   #takeFile(path: BytePath, stat: ExactStat, cursor: ParentCursor): CopyOrder | undefined {

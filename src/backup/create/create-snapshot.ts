@@ -34,7 +34,7 @@ import {
   checkPlaces,
   checkShrink,
   checkSpace,
-  sourceIdentity,
+  identityOf,
   surveySource,
   type Survey,
 } from "./source.ts";
@@ -158,7 +158,7 @@ async function createOnce(
 async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepared> {
   const { system, signal } = deps;
   const warnings = checkPlaces(options, system);
-  const identity = options.sourceIdentity ?? sourceIdentity(options.sourcePath, system);
+  const identity = identityOf(options, system);
   tidyArea(options, identity);
   const snapshots = listSnapshots(options.repositoryPath);
   const parent =

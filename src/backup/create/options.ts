@@ -8,6 +8,8 @@ import type { ExtraAlgorithm, PackMethod, SnapshotKind } from "../format/index.t
 export interface CreateOptions {
   /** Real path, every link resolved. */
   readonly sourcePath: AbsolutePath;
+  /** The same with one character per byte, where those are not UTF-8. */
+  readonly sourceBytes?: string | undefined;
   /** What the snapshot calls its source; default: its path. */
   readonly sourceName?: string | undefined;
   /** What a parent is chosen by; default: the file system and directory of the source. */

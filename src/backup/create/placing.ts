@@ -1,7 +1,7 @@
 // Directories and links of the snapshot's tree. What a killed run left under a name, and does not fit, gives way.
 
 import { isErrno } from "../../system/index.ts";
-import { setMtime, statExact } from "../../system/native.ts";
+import { setMtime, setXattr, statExact } from "../../system/native.ts";
 import { makeDirectory, makeSymlink, removeTree, setOwner } from "../../system/raw-file.ts";
 import { typeOfMode } from "./entry.ts";
 
@@ -16,7 +16,12 @@ export function placeDirectory(path: string): void {
 export function placeSymlink(
   path: string,
   target: string,
-  attributes: { readonly uid: number; readonly gid: number; readonly mtimeNs: bigint },
+  attributes: {
+    readonly uid: number;
+    readonly gid: number;
+    readonly mtimeNs: bigint;
+    readonly xattrs: ReadonlyMap<string, Uint8Array> | undefined;
+  },
 ): void {
   try {
     makeSymlink(target, path);
@@ -26,5 +31,6 @@ export function placeSymlink(
     makeSymlink(target, path);
   }
   setOwner(path, attributes.uid, attributes.gid);
+  for (const [name, value] of attributes.xattrs ?? []) setXattr(path, name, value);
   setMtime(path, attributes.mtimeNs);
 }

@@ -21,7 +21,8 @@ import {
   checkShrink,
   checkSpace,
   isFirstName,
-  sourceIdentity,
+  identityOf,
+  sourceRoot,
   surveySource,
 } from "./source.ts";
 
@@ -61,7 +62,7 @@ export async function planSnapshot(
   signal: AbortSignal,
 ): Promise<SnapshotPlan> {
   const warnings = checkPlaces(options, system);
-  const identity = options.sourceIdentity ?? sourceIdentity(options.sourcePath, system);
+  const identity = identityOf(options, system);
   const snapshots = listSnapshots(options.repositoryPath);
   const parent =
     options.type === "incremental"
@@ -121,7 +122,7 @@ async function compare(
   };
   const seen = new Set<string>();
   let entries = 0;
-  const root = Buffer.from(options.sourcePath).toString("latin1");
+  const root = sourceRoot(options);
   for (const { path, stat, failure, isForeignMount } of walkTree(root, options)) {
     if ((entries += 1) % 4096 === 0) {
       await system.clock.sleep(0);

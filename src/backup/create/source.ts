@@ -34,13 +34,13 @@ export interface Survey {
 
 /** Counts what there is: for the progress, the room it needs and the comparison with the parent. */
 export async function surveySource(
-  options: Pick<CreateOptions, "sourcePath" | "crossFileSystems">,
+  options: Pick<CreateOptions, "sourcePath" | "sourceBytes" | "crossFileSystems">,
   system: Pick<System, "clock">,
   signal: AbortSignal,
 ): Promise<Survey> {
   const survey = { entries: 0, files: 0, bytes: 0, storedBytes: 0 };
   const seen = new Set<string>();
-  const root = Buffer.from(options.sourcePath).toString("latin1");
+  const root = sourceRoot(options);
   for (const { stat: found, failure } of walkTree(root, options)) {
     if ((survey.entries += 1) % 4096 === 0) {
       if (survey.entries % 16_384 === 0) trimMemory(); // see entriesPerCollection in builder.ts
@@ -64,6 +64,18 @@ export function isFirstName(seen: Set<string>, found: { dev: number; ino: bigint
   if (seen.has(key)) return false;
   if (seen.size < maxSeen) seen.add(key);
   return true;
+}
+
+/** The source for calls that take one character per byte. */
+export function sourceRoot(options: Pick<CreateOptions, "sourcePath" | "sourceBytes">): string {
+  return options.sourceBytes ?? Buffer.from(options.sourcePath).toString("latin1");
+}
+
+/** What a parent is chosen by: as the options say, or sourceIdentity; the bytes of a name that is no text included. */
+export function identityOf(options: CreateOptions, system: Pick<System, "hostPaths">): string {
+  const identity = options.sourceIdentity ?? sourceIdentity(options.sourcePath, system);
+  if (options.sourceBytes === undefined) return identity;
+  return `${identity};bytes=${Buffer.from(options.sourceBytes, "latin1").toString("base64")}`;
 }
 
 /**
@@ -103,7 +115,7 @@ function uuidOf(mount: Mount, system: Pick<System, "hostPaths">): string | undef
 export function checkPlaces(options: CreateOptions, system: Pick<System, "hostPaths">): string[] {
   const { sourcePath, repositoryPath } = options;
   checkMounts(options.mustBeMounted, system);
-  const source = stat(sourcePath);
+  const source = stat(Buffer.from(sourceRoot(options), "latin1"));
   if (source?.type !== "directory") throw noSource(sourcePath, source === undefined);
   if (isWithin(repositoryPath, sourcePath) || isWithin(sourcePath, repositoryPath)) {
     throw new CitadelError({

@@ -1,5 +1,6 @@
 // `backup create [SOURCE]`: a proved copy of a tree, or with --configs of what a host needs to be rebuilt.
 
+import { isUtf8 } from "node:buffer";
 import { createConfigsBackup, planConfigsBackup } from "../../app/backup-configs.ts";
 import {
   backupPlanHash,
@@ -65,7 +66,7 @@ export const command = defineAgentCommand({
     "citadel-agent backup create --tag weekly --json",
     "citadel-agent backup create --configs",
   ],
-  async run({ app, args, globals, out, signal, words }) {
+  async run({ app, args, globals, out, signal, words, rawBytes }) {
     if (args.kind !== undefined && args.type !== undefined && args.kind !== args.type) {
       throw contradiction(args.kind, args.type);
     }
@@ -77,6 +78,7 @@ export const command = defineAgentCommand({
     }
     const wish = {
       source: args.source,
+      sourceBytes: rawBytes("source").find((bytes) => !isUtf8(bytes)),
       type: args.type ?? args.kind,
       tags: args.tag,
       plain: args.plain,

@@ -1,0 +1,129 @@
+// `backup create` of sources and on file systems that are not as most are: a source whose own name is not UTF-8,
+// attributes of links, and a file system that takes O_DIRECT and then refuses it.
+
+import { afterAll, expect, test } from "bun:test";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { readXattrs, setXattr } from "../../src/system/native.ts";
+import {
+  closeFile,
+  createForWriting,
+  openForReading,
+  readFullyAt,
+  readFullySync,
+  writeFullyAt,
+  writeFullySync,
+} from "../../src/system/raw-file.ts";
+import {
+  allocateAligned,
+  closeStored,
+  openStored,
+  readBlock,
+  readBlockAsync,
+} from "../../src/system/stored-files.ts";
+import { cliCommand, runCli } from "../support/run-cli.ts";
+
+const isRoot = process.getuid?.() === 0;
+const root = fs.realpathSync(fs.mkdtempSync(`${tmpdir()}/odd-sources-`));
+afterAll(() => fs.rmSync(root, { recursive: true, force: true }));
+fs.mkdirSync(`${root}/mnt/citadel-backup`, { recursive: true });
+const env = { BACKUP_RESERVE_BYTES: "0" };
+const agent = (...words: string[]) => runCli(["--root", root, "--json", ...words], { env });
+
+/** Runs the program by a shell, which alone can hand over bytes that are no text. */
+function byShell(words: string) {
+  const quoted = ["--root", root, "--json"].map((word) => `'${word}'`).join(" ");
+  return runCli([], {
+    env,
+    command: ["bash", "-c", `"$@" ${quoted} ${words}`, "-", ...cliCommand()],
+  });
+}
+
+test("a source whose name is not UTF-8 is backed up, found again as its own parent, and through a link", async () => {
+  const name = Buffer.concat([Buffer.from(`${root}/models-`), Buffer.from([0xff])]);
+  const other = Buffer.concat([Buffer.from(`${root}/models-`), Buffer.from([0xfe])]);
+  for (const path of [name, other]) {
+    fs.mkdirSync(path);
+    fs.writeFileSync(Buffer.concat([path, Buffer.from("/weights")]), `weights of ${path.at(-1)}`);
+  }
+  fs.symlinkSync(name, `${root}/plain-name`);
+  await Bun.sleep(1100); // a file is trusted when its change is older than the clock's grain
+  const first = await byShell("backup create $'/models-\\xff'");
+  expect([first.exitCode, first.stderr]).toEqual([0, expect.anything()]);
+  expect(first.json()).toMatchObject({ files: 1, parent: null, verified: { valid: true } });
+  const second = await byShell("backup create $'/models-\\xff'");
+  expect(second.json()).toMatchObject({ parent: first.json()["snapshot"], linked_files: 1 });
+  const stranger = await byShell("backup create $'/models-\\xfe'");
+  expect(stranger.json()).toMatchObject({ parent: null, copied_files: 1 });
+  const linked = await agent("backup", "create", "/plain-name");
+  expect(linked.json()).toMatchObject({ parent: second.json()["snapshot"], linked_files: 1 });
+  const stored = `${linked.json()["directory"]}/data/weights`;
+  expect(fs.readFileSync(stored, "utf8")).toBe("weights of 255");
+  const missing = await byShell("backup create $'/no-\\xff'");
+  expect([missing.exitCode, missing.json()["error"]]).toMatchObject([
+    1,
+    { code: "SOURCE_MISSING" },
+  ]);
+}, 60_000);
+
+test.skipIf(!isRoot)(
+  "extended attributes of a link are kept, and come back with --privileged",
+  async () => {
+    const source = `${root}/with-attributes`;
+    fs.mkdirSync(source);
+    fs.symlinkSync("nowhere", `${source}/link`);
+    const value = Buffer.from("kept");
+    if (!setXattr(`${source}/link`, "trusted.note", value)) {
+      return console.log("skipped: this file system keeps no attributes of links");
+    }
+    const made = (await agent("backup", "create", "/with-attributes")).json();
+    const stored = readXattrs(`${made["directory"]}/data/link`)?.get("trusted.note");
+    expect(Buffer.from(stored ?? [])).toEqual(value);
+    const restore = (to: string, ...more: string[]) =>
+      agent("backup", "restore", String(made["snapshot"]), "--to", to, ...more);
+    expect((await restore("/plain")).exitCode).toBe(0);
+    expect(readXattrs(`${root}/plain/link`)?.has("trusted.note") ?? false).toBe(false);
+    expect((await restore("/whole", "--privileged")).exitCode).toBe(0);
+    expect(readXattrs(`${root}/whole/link`)?.has("trusted.note")).toBe(true);
+  },
+  60_000,
+);
+
+const content = Buffer.alloc(9_000_001, "weights ");
+
+test("a call that O_DIRECT cannot take is done without: odd places and lengths, on this and on the I/O threads", async () => {
+  const path = `${root}/odd`;
+  const memory = allocateAligned(16_384);
+  content.copy(memory, 0, 0, 16_384);
+  const target = createForWriting(path, true);
+  await writeFullyAt(target.fd, memory.subarray(3, 5003), 7);
+  closeFile(target.fd);
+  const again = createForWriting(`${path}-2`, true);
+  writeFullySync(again.fd, memory.subarray(3, 5003), 7);
+  closeFile(again.fd);
+  expect(fs.readFileSync(path).equals(fs.readFileSync(`${path}-2`))).toBe(true);
+  for (const read of [readFullyAt, readFullySync]) {
+    const source = openForReading(path, true);
+    const into = allocateAligned(8192).subarray(1, 4001);
+    expect([await read(source.fd, into, 7), into.equals(memory.subarray(3, 4003))]).toEqual([
+      4000,
+      true,
+    ]);
+    closeFile(source.fd);
+  }
+  // several at once: the first that fails turns O_DIRECT off, the others have failed by then too
+  const source = openForReading(path, true);
+  const all = Array.from({ length: 8 }, (_, at) =>
+    readFullyAt(source.fd, allocateAligned(8192).subarray(1, 101), 7 + at),
+  );
+  expect(await Promise.all(all)).toEqual(all.map(() => 100));
+  closeFile(source.fd);
+  const stored = openStored(Buffer.from(path), "device");
+  expect(stored).toBeDefined();
+  if (stored === undefined) return;
+  const block = allocateAligned(8192);
+  expect(readBlock(stored, block, 7, 4000, "odd")).toBe(4000);
+  expect(block.subarray(0, 4000).equals(memory.subarray(3, 4003))).toBe(true);
+  expect(await readBlockAsync(stored, block, 0, 7, 4000, "odd")).toBe(4000);
+  closeStored(stored);
+});
