@@ -6,7 +6,7 @@ import type { CreateOptions, CreateProgress, CreateReport } from "../backup/crea
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import { planSnapshot, type SnapshotPlan } from "../backup/create/plan-snapshot.ts";
 import { isUnmounted } from "../backup/create/source.ts";
-import { slugOf, type SnapshotKind } from "../backup/format/index.ts";
+import { areaDirectories, slugOf, type SnapshotKind } from "../backup/format/index.ts";
 import { readSnapshot } from "../backup/repository.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
 import { verifySnapshot } from "../backup/verify.ts";
@@ -72,7 +72,8 @@ export async function createBackup(
       const options = toCreateOptions(app, request);
       using _lock = await lockSource(app, options.sourcePath, request, context.signal);
       begin();
-      const report = await createSnapshot(options, { system: app.system, ...context });
+      const made = await createSnapshot(options, { system: app.system, ...context });
+      const report = { ...made, warnings: [...misplaced(app), ...made.warnings] };
       const isWanted = request.verify ?? app.settings.backup.verify_backups;
       const verification = isWanted ? await verifyCreated(app, report, context) : undefined;
       keepReserve(reservePath(options.repositoryPath), backup.reserve_bytes);
@@ -95,12 +96,23 @@ export async function createBackup(
 }
 
 /** What `createBackup` would do; changes nothing, not even the catalogue. @throws kinds of planSnapshot */
-export function planBackup(
+export async function planBackup(
   app: App,
   request: Omit<CreateRequest, "lockTimeoutMs" | "command">,
   signal: AbortSignal,
 ): Promise<SnapshotPlan> {
-  return planSnapshot(toCreateOptions(app, request), app.system, signal);
+  const plan = await planSnapshot(toCreateOptions(app, request), app.system, signal);
+  return { ...plan, warnings: [...misplaced(app), ...plan.warnings] };
+}
+
+/** Says where snapshots lie when a setting that only makes a directory looks as if it decided that. */
+function misplaced({ settings }: App): string[] {
+  const { backup_models: named, backup_root: root } = settings.paths;
+  const place = joinPath(root, areaDirectories.models);
+  if (named === place) return [];
+  return [
+    `CITADEL_BACKUP_MODELS names ${named}, but snapshots lie in ${place}: CITADEL_BACKUP_ROOT moves them`,
+  ];
 }
 
 /** Two plans with one hash do the same, as far as looking tells. */

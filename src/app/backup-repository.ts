@@ -10,15 +10,17 @@ import {
   type ContentKey,
 } from "../backup/catalog.ts";
 import { InodeLedger } from "../backup/inode-ledger.ts";
-import { resolveSnapshot, type FoundSnapshot } from "../backup/repository.ts";
+import { readSnapshot, resolveSnapshot, type FoundSnapshot } from "../backup/repository.ts";
 import { chooseOldest } from "../backup/sampling.ts";
 import { readManifest } from "../backup/snapshot-reader.ts";
 import { verifySnapshot, type VerifyContext, type VerifyOptions } from "../backup/verify.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
-import { CitadelError, counted, type AbsolutePath } from "../core/index.ts";
+import { CitadelError, counted, joinPath, type AbsolutePath } from "../core/index.ts";
 import { realpath, sha256Hex } from "../system/index.ts";
 import { acquireLock, type Lock, type LockDomain } from "../system/lock.ts";
 import { statExact } from "../system/native.ts";
+import { survey } from "../system/survey/index.ts";
+import { areaDirectories } from "../backup/format/index.ts";
 import { fromText } from "../backup/format/byte-path.ts";
 import { storedPath } from "../backup/format/manifest.ts";
 import type { App } from "./app.ts";
@@ -26,8 +28,6 @@ import { statePlaces } from "./transaction.ts";
 
 export interface BackupPlaces extends CatalogOptions {
   readonly runtimeDir: AbsolutePath;
-  /** The active models, as a source may have been written down. */
-  readonly activeSources: readonly string[];
   readonly isRoot: boolean;
   readonly cores: number;
 }
@@ -36,9 +36,6 @@ export function backupPlaces(app: App): BackupPlaces {
   const { system, settings } = app;
   const { hostPaths, environment, clock } = system;
   const { stateDir, runtimeDir } = statePlaces(system, settings.agent.state_dir);
-  const active = hostPaths.real(settings.paths.models_active);
-  const real = realpathOrSelf(active);
-  const sources = [active, real, settings.paths.models_active, hostPaths.host(real)];
   return {
     stateDir,
     runtimeDir,
@@ -46,26 +43,51 @@ export function backupPlaces(app: App): BackupPlaces {
     clock,
     user: environment.user,
     pid: environment.pid,
-    activeSources: [...new Set(sources)],
     isRoot: environment.isRoot,
     cores: navigator.hardwareConcurrency,
   };
 }
 
-function realpathOrSelf(path: string): string {
+/**
+ * The active models, as the source of a snapshot may have been written down. Their disk may be the one that does not
+ * answer any more: a child looks, and is not waited for for ever.
+ */
+export async function activeSources(app: App, signal: AbortSignal): Promise<string[]> {
+  const { hostPaths } = app.system;
+  const named = app.settings.paths.models_active;
+  const active = hostPaths.real(named);
+  const options = { signal, noteDir: hostPaths.runtimeDir };
+  const [found] = await survey([{ kind: "real", path: active }], options);
+  const sources = [active, named];
+  if (found?.kind === "real") sources.push(found.path, hostPaths.host(found.path));
+  else sources.push(...latestSource(app));
+  return [...new Set(sources)];
+}
+
+/** What `latest` of the repository was made of: what the active models were, when nobody can say what they are. */
+function latestSource(app: App): string[] {
+  const link = joinPath(backupPlaces(app).backupRoot, areaDirectories.models, "latest");
   try {
-    return realpath(path) ?? path;
+    const directory = realpath(link);
+    if (directory === undefined) return [];
+    const source = readSnapshot(directory as AbsolutePath, "models")?.record?.source;
+    return source === undefined ? [] : [source];
   } catch (thrown) {
     if (!(thrown instanceof CitadelError)) throw thrown;
-    return path; // a dead mount or a loop: then the name is all we have
+    return [];
   }
 }
 
 /** The snapshot that an argument names; a path is taken below --root. */
-export function findSnapshot(app: App, name: string): FoundSnapshot {
-  const places = backupPlaces(app);
+export async function findSnapshot(
+  app: App,
+  name: string,
+  signal: AbortSignal,
+): Promise<FoundSnapshot> {
+  const { backupRoot } = backupPlaces(app);
   const wanted = name.startsWith("/") ? app.system.hostPaths.real(name) : name;
-  return resolveSnapshot(places.backupRoot, wanted, places.activeSources);
+  const mayBeLatest = /(?:^|\/)latest(?:_backup)?$/.test(wanted);
+  return resolveSnapshot(backupRoot, wanted, mayBeLatest ? await activeSources(app, signal) : []);
 }
 
 /** The catalogue for recording, or why there is none: a full or read-only state disk stops no verification. */

@@ -41,11 +41,11 @@ function drawFiles(directory: string, seed: number): FileEntry[] {
 const escapeGlob = (path: string) => path.replace(/[\\*?[\]{}!]/g, "\\$&");
 
 /** @throws kind `integrity`, code `TEST_RESTORE_FAILED` */
-export function testRestore(
+export async function testRestore(
   app: App,
   signal: AbortSignal,
 ): Promise<{ message: string; snapshot: string }> {
-  const snapshot = findSnapshot(app, "latest");
+  const snapshot = await findSnapshot(app, "latest", signal);
   const places = backupPlaces(app);
   const scratch = joinPath(places.backupRoot, temporaryName());
   return recordJob(

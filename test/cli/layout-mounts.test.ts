@@ -240,4 +240,21 @@ describe.skipIf(!canFuse)("a storage root that hangs", () => {
     expect(new Set(issues.map(({ state }) => state))).toEqual(new Set(["unknown"]));
     expect(total - issues.length).toBeGreaterThan(20);
   }, 60_000);
+
+  test("of the models leaves their backups within reach: list, verify, restore elsewhere", async () => {
+    using host = createLayoutRoot();
+    expect((await host.run(["setup", "--yes"])).exitCode).toBe(0);
+    writeFileSync(host.at("/mnt/citadel-models/active/weights"), "weights");
+    const [create, list, verify, restore] = inNamespace(
+      `R='${host.path}'
+      agent --root $R backup create
+      ${hang("$R/mnt/citadel-models")}
+      agent --root $R backup list
+      agent --root $R backup verify latest
+      agent --root $R backup restore latest --to /mnt/citadel-backup/restored`,
+      { BACKUP_RESERVE_BYTES: "0" },
+    );
+    expect([create?.rc, list?.rc, verify?.rc, restore?.rc]).toEqual([0, 0, 0, 0]);
+    expect(readFileSync(host.at("/mnt/citadel-backup/restored/weights"), "utf8")).toBe("weights");
+  }, 60_000);
 });

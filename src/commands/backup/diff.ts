@@ -27,8 +27,9 @@ export const command = defineAgentCommand({
     b: { type: "positional", description: "the later one" },
   },
   examples: ["citadel-agent backup diff ID latest"],
-  async run({ app, args, out }) {
-    const [a, b] = [findSnapshot(app, args.a), findSnapshot(app, args.b)];
+  async run({ app, args, out, signal }) {
+    const a = await findSnapshot(app, args.a, signal);
+    const b = await findSnapshot(app, args.b, signal);
     assertSoundMetadata(a);
     assertSoundMetadata(b);
     const counts: Record<Change, number> = {

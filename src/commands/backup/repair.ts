@@ -26,7 +26,7 @@ export const command = defineAgentCommand({
   details:
     "Every range is proved by its hash before it is written, and the whole file\nafterwards. A healed file is a new one; other snapshots that share the damaged\none get it too.",
   async run({ app, args, out, globals, signal }) {
-    const snapshot = findSnapshot(app, args.snapshot);
+    const snapshot = await findSnapshot(app, args.snapshot, signal);
     const places = backupPlaces(app);
     using _lock = await lockSnapshot(
       app,

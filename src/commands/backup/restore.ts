@@ -1,6 +1,7 @@
 // `backup restore`: a snapshot, or a part of it, into a new directory or into an existing tree.
 
 import {
+  activeSources,
   backupPlaces,
   failureOf,
   findSnapshot,
@@ -53,7 +54,7 @@ export const command = defineAgentCommand({
     "citadel-agent backup restore --at 2026-01-02 --to /tmp/then",
   ],
   async run({ app, args, out, signal, globals }) {
-    const snapshot = chooseSnapshot(app, args.snapshot, args.at);
+    const snapshot = await chooseSnapshot(app, args.snapshot, args.at, signal);
     const places = backupPlaces(app);
     const options = {
       to: app.system.hostPaths.real(absolutePath(args.to)),
@@ -116,7 +117,12 @@ export const command = defineAgentCommand({
   },
 });
 
-function chooseSnapshot(app: App, name: string | undefined, at: string | undefined): FoundSnapshot {
+async function chooseSnapshot(
+  app: App,
+  name: string | undefined,
+  at: string | undefined,
+  signal: AbortSignal,
+): Promise<FoundSnapshot> {
   if ((name === undefined) === (at === undefined)) {
     throw new CitadelError({
       kind: "usage",
@@ -125,7 +131,7 @@ function chooseSnapshot(app: App, name: string | undefined, at: string | undefin
       hint: "see `citadel-agent backup list`; `latest` is the newest of the active models",
     });
   }
-  if (at === undefined) return findSnapshot(app, name ?? "latest");
+  if (at === undefined) return findSnapshot(app, name ?? "latest", signal);
   const atMs = Date.parse(/^\d{4}-\d{2}-\d{2}$/.test(at) ? `${at}T23:59:59.999` : at);
   if (Number.isNaN(atMs)) {
     throw new CitadelError({
@@ -135,8 +141,7 @@ function chooseSnapshot(app: App, name: string | undefined, at: string | undefin
       hint: "write it as 2026-01-02 (the end of that day, local time) or 2026-01-02T03:04:05Z",
     });
   }
-  const { backupRoot, activeSources } = backupPlaces(app);
-  return snapshotAt(backupRoot, atMs, activeSources);
+  return snapshotAt(backupPlaces(app).backupRoot, atMs, await activeSources(app, signal));
 }
 
 function planRestore(

@@ -106,7 +106,7 @@ export const command = defineAgentCommand({
       if (reports.length === 0) reports.push(failedReport("--all", "unknown", run));
     } else {
       try {
-        await verify(findSnapshot(app, name));
+        await verify(await findSnapshot(app, name, signal));
       } catch (thrown) {
         if (!(thrown instanceof CitadelError) || thrown.code !== "SNAPSHOT_UNKNOWN") throw thrown;
         reports.push(failedReport(name, "unknown", run));

@@ -83,6 +83,8 @@ export function answer(question: Question): Answer {
         return stateOf(question.path, resolveLink);
       case "entries":
         return entriesOf(question.path, question.known);
+      case "real":
+        return { kind: "real", path: fs.realpathSync(question.path) };
       case "names":
         return { kind: "names", names: fs.readdirSync(question.path).slice(0, nameLimit) };
       case "text":

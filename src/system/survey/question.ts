@@ -21,7 +21,9 @@ export type Question =
       readonly gid: number;
     }
   /** statfs(2). */
-  | { readonly kind: "usage"; readonly path: string };
+  | { readonly kind: "usage"; readonly path: string }
+  /** realpath(3): every link resolved. */
+  | { readonly kind: "real"; readonly path: string };
 
 /** Where a link leads: the type of what it resolves to, or why it does not. */
 export type Resolution = "directory" | "file" | "other" | "missing" | "loop" | "denied" | "error";
@@ -55,6 +57,7 @@ export interface Stranger {
 export type Answer =
   | FoundState
   | { readonly kind: "absent" }
+  | { readonly kind: "real"; readonly path: string }
   | { readonly kind: "entries"; readonly entries: readonly FoundEntry[] }
   | { readonly kind: "names"; readonly names: readonly string[] }
   | { readonly kind: "text"; readonly text: string; readonly mode: number }
