@@ -287,6 +287,11 @@ export function readDirents(fd: number, buffer: Buffer): number {
   return length;
 }
 
+/** Begins reading a directory anew (rewinddir(3)). */
+export function rewindDirectory(fd: number): void {
+  if (Number(libc.lseek(fd, 0, 0)) < 0) throw systemError("lseek");
+}
+
 const linkBuffer = Buffer.from(new ArrayBuffer(4096));
 
 /** readlinkat(2). @returns the target, one character per byte */
