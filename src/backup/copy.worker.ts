@@ -1,9 +1,10 @@
-// The thread that copies: takes batches of files, one after another, and answers with their hashes.
+// The thread that copies: takes batches of files, one after another, and answers with their hashes; it links too.
 
 import { syncFileSystem } from "../system/native.ts";
 import { closeFile, openDirectory } from "../system/raw-file.ts";
 import { answerJobs } from "../system/worker-pool.ts";
 import { CopyMemory, copyFile } from "./copy/copy-file.ts";
+import { linkNames } from "./copy/link-job.ts";
 import type { CopyResult, WorkerAnswer, WorkerJob } from "./copy/job.ts";
 
 /** The collector sizes its heap by the machine's memory, not by what a backup may take. */
@@ -20,6 +21,9 @@ async function handle(job: WorkerJob): Promise<WorkerAnswer> {
       closeFile(fd);
     }
     return [];
+  }
+  if (job.kind === "link") {
+    return { failed: linkNames(job.fromFd, job.toFd, job.names, job.sizes) };
   }
   memory ??= new CopyMemory();
   const results: CopyResult[] = [];

@@ -2,6 +2,7 @@
 // are cloned between threads, so everything here is plain data.
 
 import type { ExactStat } from "../../system/native.ts";
+import type { LinkAnswer, LinkJob } from "./link-job.ts";
 import type { ExtraAlgorithm, PackMethod, PackedContent } from "../format/index.ts";
 
 /** Files up to this are read whole, written through the cache and sent to workers in batches. */
@@ -85,9 +86,10 @@ export type WorkerJob =
       readonly orders: readonly CopyOrder[];
       readonly task: CopyTask;
     }
+  | LinkJob
   | { readonly kind: "flush"; readonly path: string };
 
-export type WorkerAnswer = readonly CopyResult[];
+export type WorkerAnswer = readonly CopyResult[] | LinkAnswer;
 
 /** A copy that takes a worker for a good part of a second: nothing should wait behind it. */
 export function isLongCopy(job: WorkerJob): boolean {

@@ -4,39 +4,38 @@
 import { isWithin, normalizePath } from "../../core/index.ts";
 import { trimMemory } from "../../system/memory.ts";
 import { readXattrs, statExact, type ExactStat } from "../../system/native.ts";
-import { removeFile } from "../../system/raw-file.ts";
 import { isErrno, type System } from "../../system/index.ts";
 import { type WalkedEntry, walkTree } from "../../system/tree-walk.ts";
-import {
-  type CopiedContent,
-  type CopyOrder,
-  type CopyTask,
-  type CopyRefusal,
-  type WorkerAnswer,
-  type WorkerJob,
-  smallFileBytes,
+import type {
+  CopiedContent,
+  CopyOrder,
+  CopyTask,
+  CopyRefusal,
+  CopyResult,
+  WorkerAnswer,
+  WorkerJob,
 } from "../copy/job.ts";
-import { type BytePath, type FileEntry, type ManifestEntry, storedPath } from "../format/index.ts";
-import { Batches } from "./batches.ts";
-import { ContentIndex, type Shareable } from "./dedupe.ts";
 import {
-  type EntryBase,
-  type OwnerNames,
-  baseOf,
-  copiedEntry,
-  typeOfMode,
-  unchangedEntry,
-} from "./entry.ts";
+  type BytePath,
+  type FileEntry,
+  type ManifestEntry,
+  parseManifestLine,
+  storedPath,
+} from "../format/index.ts";
+import { Batches } from "./batches.ts";
+import type { Shareable } from "./dedupe.ts";
+import { type EntryBase, type OwnerNames, baseOf, copiedEntry, typeOfMode } from "./entry.ts";
 import { FirstNames } from "./first-names.ts";
-import { type LinkOutcome, makeParents, replaceByLink, shareStored } from "./linking.ts";
+import { type LinkRun, LinkRuns, maxRunFiles } from "./link-runs.ts";
 import type { CreateOptions, CreateProgress } from "./options.ts";
 import { OrderedOutput, type Slot, type WrittenLists } from "./ordered-output.ts";
-import { ParentCursor, type Parent, trustedBeforeNs } from "./parent.ts";
+import { ParentCursor, type Parent } from "./parent.ts";
 import { type Partial, toLatin1 } from "./partial.ts";
 import { placeDirectory, placeSymlink } from "./placing.ts";
+import { Sharing } from "./sharing.ts";
 import { Skips } from "./skips.ts";
 import { sourceRoot, type Survey } from "./source.ts";
-import { UnchangedFiles } from "./unchanged.ts";
+import { type UnchangedFile, UnchangedFiles } from "./unchanged.ts";
 import { targetFailure } from "./failures.ts";
 
 export interface BuildContext {
@@ -62,54 +61,53 @@ interface Asked {
   readonly guess: Shareable | undefined;
 }
 
+/** A run whose links are being made. */
+interface StartedRun {
+  readonly slot: Slot;
+  readonly files: readonly UnchangedFile[];
+}
+
 export class SnapshotBuilder {
   readonly skips = new Skips();
-  readonly counts = {
-    copiedFiles: 0,
-    copiedBytes: 0,
-    linkedFiles: 0,
-    resumedFiles: 0,
-    outsideLinks: 0,
-  };
+  readonly sharing: Sharing;
+  outsideLinks = 0;
   readonly #context: BuildContext;
   readonly #output: OrderedOutput;
-  readonly #index: ContentIndex;
   readonly #source: string;
   readonly #data: string;
-  readonly #root: string;
-  readonly #isSharing: boolean;
   readonly #task: CopyTask;
-  readonly #trustedBeforeNs: bigint;
   readonly #firstNames = new FirstNames();
   readonly #asked = new Map<number, Asked>();
   readonly #batches = new Batches();
+  readonly #started = new Map<WorkerJob, StartedRun>();
+  #links: LinkRuns | undefined;
+  /** The run that the walk is in. */
+  #run: (LinkRun & { readonly slot: Slot }) | undefined;
   #again: CopyOrder[] = [];
   #sequence = 0;
   #wake: () => void = () => {};
   #doneBytes = 0;
   #doneItems = 0;
-  #linkingForbidden = false;
+  #lastPath = "";
 
   constructor(context: BuildContext) {
-    const { options, partial, parent } = context;
+    const { options, partial } = context;
     this.#context = context;
     this.#source = sourceRoot(options);
-    this.#root = toLatin1(partial.directory);
-    this.#data = `${this.#root}/data`;
-    this.#isSharing = options.type === "incremental";
+    const root = toLatin1(partial.directory);
+    this.#data = `${root}/data`;
+    this.sharing = new Sharing(context);
     this.#task = {
       sourceRoot: this.#source,
       dataRoot: this.#data,
-      reflink: this.#isSharing,
+      reflink: this.sharing.isAllowed,
       pack:
         options.compression === null
           ? undefined
-          : { root: `${this.#root}/packed`, ...options.compression },
+          : { root: `${root}/packed`, ...options.compression },
       digests: options.extraChecksums,
       bytesPerSecond: options.limitBytesPerSecond / context.workers,
     };
-    this.#index = new ContentIndex(partial.scratch, partial.directory, parent);
-    this.#trustedBeforeNs = trustedBeforeNs(parent);
     this.#output = new OrderedOutput(
       partial.directory,
       options.extraChecksums,
@@ -122,8 +120,8 @@ export class SnapshotBuilder {
   /** What the workers have to do, as the walk goes on; all else is done on the way. */
   async *jobs(): AsyncGenerator<WorkerJob> {
     const { options, signal, system, parent } = this.#context;
-    const cursor = new ParentCursor(this.#isSharing ? parent : undefined);
-    using unchanged = this.#openUnchanged(cursor);
+    const cursor = new ParentCursor(this.sharing.isAllowed ? parent : undefined);
+    const unchanged = this.#openUnchanged(cursor);
     try {
       let turn = 0;
       for (const walked of walkTree(this.#source, options)) {
@@ -133,10 +131,15 @@ export class SnapshotBuilder {
           signal.throwIfAborted();
           this.#report(walked.path);
         }
-        const isTaken = this.#takeUnchanged(walked, unchanged);
-        const job = isTaken ? undefined : this.#take(walked, cursor);
-        if (job !== undefined) yield* this.#enqueue(job);
+        const file = unchanged?.match(walked);
+        if (file !== undefined) yield* this.#addToRun(walked.prefix, file);
+        else {
+          yield* this.#endRun();
+          const job = this.#take(walked, cursor);
+          if (job !== undefined) yield* this.#enqueue(job);
+        }
         while (this.#output.isFull) {
+          yield* this.#endRun();
           yield* this.#flushBatch();
           if (this.#output.isFull) await this.#change();
         }
@@ -144,32 +147,96 @@ export class SnapshotBuilder {
       yield* this.#drain();
     } finally {
       cursor.close();
+      this.#links?.[Symbol.dispose]();
     }
   }
 
   #openUnchanged(cursor: ParentCursor): UnchangedFiles | undefined {
     const { options, parent, partial, names } = this.#context;
-    if (!this.#isSharing || parent === undefined || options.extraChecksums.length > 0) return;
-    const trusted = this.#trustedBeforeNs;
-    return new UnchangedFiles(cursor, names, parent.directory, partial.directory, trusted);
+    if (!this.sharing.isAllowed || parent === undefined || options.extraChecksums.length > 0)
+      return;
+    // what a killed run linked is there already: each of those goes the long way
+    this.#links = new LinkRuns(parent.directory, partial.directory, !partial.isResumed);
+    return new UnchangedFiles(cursor, names, this.sharing.trustedBeforeNs);
   }
 
-  #takeUnchanged(walked: WalkedEntry, unchanged: UnchangedFiles | undefined): boolean {
-    const line = unchanged?.take(walked);
-    if (line === undefined) return false;
+  /** Adds an unchanged file to those before it. */
+  *#addToRun(prefix: string, file: UnchangedFile): Generator<WorkerJob> {
+    const isLast = this.#run?.prefix === prefix && this.#run.files.length < maxRunFiles;
+    if (!isLast) {
+      yield* this.#endRun();
+      const files: UnchangedFile[] = [];
+      const slot: Slot = { path: file.path, state: "pending", entry: undefined, run: files };
+      this.#run = { prefix, files, slot };
+      this.#output.push(slot);
+    }
+    this.#run?.files.push(file);
+  }
+
+  /** Has the links made of the files that the walk has just passed. */
+  *#endRun(): Generator<WorkerJob> {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#run = undefined;
+    const started = this.#links?.start(run) ?? [];
+    if (!("kind" in started)) return this.#settleRun(run, started);
+    this.#started.set(started, run);
+    yield started;
+  }
+
+  /** @param failed places of the files that could not be linked: they go the long way */
+  #settleRun({ slot, files }: StartedRun, failed: readonly number[]): void {
+    this.#doneItems += files.length - failed.length;
+    this.sharing.counts.linkedFiles += files.length - failed.length;
+    for (const file of files) this.#doneBytes += file.size;
+    if (failed.length === 0) slot.state = "done";
+    else {
+      const slots: Slot[] = [];
+      let from = 0;
+      const linked = (to: number) => {
+        const run = files.slice(from, to);
+        const [first] = run;
+        if (first === undefined) return;
+        slots.push({ path: first.path, state: "done", entry: undefined, run });
+      };
+      for (const at of failed) {
+        linked(at);
+        from = at + 1;
+        slots.push(...this.#takeUnlinked(files[at] as UnchangedFile));
+      }
+      linked(files.length);
+      this.#output.replace(slot, slots);
+    }
+    this.#output.settle();
+  }
+
+  /** The long way of a file that was taken for unchanged. */
+  #takeUnlinked({ path, line, size }: UnchangedFile): Slot[] {
     this.#doneItems += 1;
-    this.#doneBytes += line.size;
-    this.counts.linkedFiles += 1;
-    this.#output.pushUnchanged(walked.path as BytePath, line);
-    return true;
+    this.#doneBytes -= size;
+    let stat: ExactStat;
+    try {
+      stat = statExact(`${this.#source}/${path}`);
+    } catch (thrown) {
+      if (!isErrno(thrown, "ENOENT", "ENOTDIR")) throw thrown;
+      return []; // it vanished: as if it had never been there
+    }
+    if (typeOfMode(stat.mode) !== "file") {
+      this.skips.add(path, "changed", { message: "it is no file any more" });
+      return [];
+    }
+    const former = parseManifestLine(line, 1);
+    const { slot, order } = this.#fileSlot(path, stat, former);
+    if (order !== undefined) this.#again.push(order);
+    return [slot];
   }
 
   async *#drain(): AsyncGenerator<WorkerJob> {
+    yield* this.#endRun();
     for (;;) {
-      for (const job of this.#again.splice(0)) yield* this.#enqueue(job);
       yield* this.#flushBatch();
       if (this.#again.length > 0) continue;
-      if (this.#asked.size === 0) return;
+      if (this.#asked.size === 0 && this.#started.size === 0) return;
       await this.#change();
     }
   }
@@ -182,15 +249,13 @@ export class SnapshotBuilder {
   }
 
   *#enqueue(job: CopyOrder): Generator<WorkerJob> {
-    for (const orders of this.#batches.add(job)) yield this.#workerJob(orders);
+    for (const orders of this.#batches.add(job)) yield { kind: "copy", orders, task: this.#task };
   }
 
+  /** Gives out everything that waits for company, and what has to be done again. */
   *#flushBatch(): Generator<WorkerJob> {
-    for (const orders of this.#batches.flush()) yield this.#workerJob(orders);
-  }
-
-  #workerJob(orders: readonly CopyOrder[]): WorkerJob {
-    return { kind: "copy", orders, task: this.#task };
+    for (const job of this.#again.splice(0)) yield* this.#enqueue(job);
+    for (const orders of this.#batches.flush()) yield { kind: "copy", orders, task: this.#task };
   }
 
   #report(current: string): void {
@@ -262,107 +327,38 @@ export class SnapshotBuilder {
     const xattrs = readXattrs(`${this.#source}/${base.path}`);
     placeSymlink(`${this.#data}/${base.path}`, target, { ...base, xattrs });
     if (target.startsWith("/") && !isWithin(normalizePath(target), this.#source)) {
-      this.counts.outsideLinks += 1;
+      this.outsideLinks += 1;
     }
     this.#push({ ...base, type: "symlink", target, xattrs });
   }
 
   #takeFile(path: BytePath, stat: ExactStat, cursor: ParentCursor): CopyOrder | undefined {
     const former = cursor.at(path);
-    const first = this.#firstNames.take(stat);
-    const slot: Slot = { path, state: "pending", entry: undefined, first };
-    if (first !== undefined) {
-      this.#output.push(slot);
-      return undefined;
-    }
-    this.#firstNames.add(stat, slot);
-    const taken = this.#takeOver(path, stat, former) ?? this.#takeResumed(path, stat);
-    if (taken !== undefined) {
-      slot.entry = taken;
-      slot.state = "done";
-      this.#doneBytes += stat.sizeBytes;
-    }
+    const { slot, order } = this.#fileSlot(path, stat, former);
     this.#output.push(slot);
-    return taken === undefined ? this.#ask(slot, stat, true) : undefined;
+    return order;
   }
 
-  /** The parent's stored file, linked, where nothing changed since. */
-  #takeOver(
+  /** A file's place in the manifest, and what a worker has to do for it. */
+  #fileSlot(
     path: BytePath,
     stat: ExactStat,
     former: ManifestEntry | undefined,
-  ): FileEntry | undefined {
-    const { options, parent, names } = this.#context;
-    if (former?.type !== "file" || parent === undefined || this.#linkingForbidden) return undefined;
-    const isSame =
-      former.size === stat.sizeBytes &&
-      former.mtimeNs === stat.mtimeNs &&
-      former.ctimeNs === stat.ctimeNs &&
-      former.ino === stat.ino &&
-      stat.ctimeNs < this.#trustedBeforeNs;
-    if (!isSame || (former.packed !== undefined && options.compression === null)) return undefined;
-    if (options.extraChecksums.some((name) => former.digests?.[name] === undefined))
-      return undefined;
-    const entry = unchangedEntry(path, stat, former, names);
-    const existing = `${toLatin1(parent.directory)}/${storedPath(former)}`;
-    if (this.#share(existing, entry) !== "linked") return undefined;
-    this.counts.linkedFiles += 1;
-    return entry;
-  }
-
-  /** Links stored bytes to where `entry` stores its own. */
-  #share(existing: string, entry: FileEntry): LinkOutcome {
-    if (entry.packed !== undefined) makeParents(`${this.#root}/packed`, entry.path);
-    const size = entry.packed?.size ?? entry.size;
-    const outcome = shareStored(existing, `${this.#root}/${storedPath(entry)}`, size);
-    if (outcome === "forbidden" && !this.#linkingForbidden) {
-      this.#linkingForbidden = true;
-      this.#context.warn(
-        "hard links to the former snapshot are not allowed here (fs.protected_hardlinks, or its owner): files are copied",
-      );
-    }
-    return outcome;
-  }
-
-  /** What a killed run copied, where the source is still the same. */
-  #takeResumed(path: BytePath, stat: ExactStat): FileEntry | undefined {
-    const found = this.#context.partial.findCopied(path);
-    if (found?.type !== "file" || found.size !== stat.sizeBytes) return undefined;
-    if (
-      found.mtimeNs !== stat.mtimeNs ||
-      found.ctimeNs !== stat.ctimeNs ||
-      found.ino !== stat.ino
-    ) {
-      return undefined;
-    }
-    try {
-      const stored = statExact(`${this.#root}/${storedPath(found)}`);
-      if (typeOfMode(stored.mode) !== "file") return undefined;
-      if (stored.sizeBytes !== (found.packed?.size ?? found.size)) return undefined;
-    } catch (thrown) {
-      if (isErrno(thrown, "ENOENT", "ENOTDIR")) return undefined;
-      throw thrown;
-    }
-    this.counts.resumedFiles += 1;
-    this.#context.partial.record(found, false);
-    if (this.#isSharing && this.#context.options.deduplicate) this.#index.add(found);
-    return unchangedEntry(path, stat, found, this.#context.names);
+  ): { readonly slot: Slot; readonly order: CopyOrder | undefined } {
+    const first = this.#firstNames.take(stat);
+    const slot: Slot = { path, state: "pending", entry: undefined, first };
+    if (first !== undefined) return { slot, order: undefined };
+    this.#firstNames.add(stat, slot);
+    const taken = this.sharing.find(path, stat, former);
+    if (taken === undefined) return { slot, order: this.#ask(slot, stat, true) };
+    slot.entry = taken;
+    slot.state = "done";
+    this.#doneBytes += stat.sizeBytes;
+    return { slot, order: undefined };
   }
 
   #ask(slot: Slot, stat: ExactStat, mayGuess: boolean): CopyOrder {
-    const { options } = this.#context;
-    const attributes = `${stat.mode & 0o7777}:${stat.uid}:${stat.gid}`;
-    const isLarge = stat.sizeBytes > smallFileBytes;
-    const guess =
-      mayGuess && isLarge && this.#mayDeduplicate && options.extraChecksums.length === 0
-        ? this.#index.guess(
-            slot.path,
-            stat.sizeBytes,
-            attributes,
-            stat.mtimeNs,
-            options.compression !== null,
-          )
-        : undefined;
+    const guess = mayGuess ? this.sharing.guess(slot.path, stat) : undefined;
     const job: CopyOrder = {
       sequence: (this.#sequence += 1),
       path: slot.path,
@@ -375,13 +371,24 @@ export class SnapshotBuilder {
     return job;
   }
 
-  get #mayDeduplicate(): boolean {
-    return this.#isSharing && this.#context.options.deduplicate && !this.#linkingForbidden;
+  /** Takes what a worker answered. @throws what ends the run: the backup disk is full, or fails */
+  onAnswer(answer: WorkerAnswer, job: WorkerJob): void {
+    if ("failed" in answer) this.#onLinked(answer.failed, job);
+    else this.#onCopied(answer);
+    if (this.#lastPath !== "") this.#report(this.#lastPath);
+    this.#wake();
   }
 
-  /** Takes what a worker answered. @throws what ends the run: the backup disk is full, or fails */
-  onAnswer(answer: WorkerAnswer): void {
-    for (const result of answer) {
+  #onLinked(failed: readonly number[], job: WorkerJob): void {
+    const run = this.#started.get(job);
+    if (run === undefined || job.kind !== "link") return;
+    this.#started.delete(job);
+    this.#links?.end(job);
+    this.#settleRun(run, failed);
+  }
+
+  #onCopied(results: readonly CopyResult[]): void {
+    for (const result of results) {
       const asked = this.#asked.get(result.sequence);
       if (asked === undefined) continue;
       this.#asked.delete(result.sequence);
@@ -390,11 +397,7 @@ export class SnapshotBuilder {
     }
     this.#output.settle();
     this.#context.partial.flushJournal();
-    if (answer.length > 0) this.#report(this.#lastPath);
-    this.#wake();
   }
-
-  #lastPath = "";
 
   #settle(asked: Asked, content: CopiedContent): void {
     const { slot, guess } = asked;
@@ -403,8 +406,8 @@ export class SnapshotBuilder {
     this.#lastPath = slot.path;
     const final =
       content.outcome === "matched" && guess !== undefined
-        ? this.#linkMatched(entry, guess)
-        : this.#deduplicate(entry, content);
+        ? this.sharing.linkMatched(entry, guess)
+        : this.sharing.deduplicate(entry, content);
     if (final === undefined) {
       this.#again.push(this.#ask(slot, content.stat, false));
       return;
@@ -413,42 +416,6 @@ export class SnapshotBuilder {
     slot.entry = final;
     slot.state = "done";
     partial.record(final, content.flushed);
-  }
-
-  /** A file that was read and found to be the candidate. @returns undefined where it cannot be linked */
-  #linkMatched(entry: FileEntry, guess: Shareable): FileEntry | undefined {
-    const shared: FileEntry = { ...entry, packed: guess.packed };
-    if (guess.packed !== undefined) makeParents(`${this.#root}/packed`, entry.path);
-    const equal = this.#index.findEqual(shared, true).some(({ stored }) => stored === guess.stored);
-    if (!equal || this.#share(guess.stored, shared) !== "linked") return undefined;
-    this.counts.linkedFiles += 1;
-    return shared;
-  }
-
-  /** A file that was copied: its copy gives way to equal content, where there is some. */
-  #deduplicate(entry: FileEntry, content: CopiedContent): FileEntry {
-    const shared = this.#mayDeduplicate ? this.#replaceByEqual(entry) : undefined;
-    if (shared !== undefined) {
-      this.counts.linkedFiles += 1;
-      return shared;
-    }
-    this.counts.copiedFiles += 1;
-    this.counts.copiedBytes += content.reflinked ? 0 : entry.size;
-    if (this.#mayDeduplicate && entry.size > 0) this.#index.add(entry);
-    return entry;
-  }
-
-  #replaceByEqual(entry: FileEntry): FileEntry | undefined {
-    const own = `${this.#root}/${storedPath(entry)}`;
-    for (const found of this.#index.findEqual(entry, this.#context.options.compression !== null)) {
-      const shared: FileEntry = { ...entry, packed: found.packed };
-      const target = `${this.#root}/${storedPath(shared)}`;
-      if (found.packed !== undefined) makeParents(`${this.#root}/packed`, entry.path);
-      if (replaceByLink(found.stored, target, found.storedBytes) !== "linked") continue;
-      if (target !== own) removeFile(own);
-      return shared;
-    }
-    return undefined;
   }
 
   #refuse(slot: Slot, refusal: CopyRefusal): void {
@@ -465,11 +432,10 @@ export class SnapshotBuilder {
       this.skips.add(slot.path, "unreadable", { message: "its first name was skipped" });
       return undefined;
     }
-    const entry: FileEntry = { ...first, path: slot.path, hardlink: first.path };
-    const outcome = this.#share(`${this.#root}/${storedPath(first)}`, entry);
-    if (outcome === "linked") return entry;
+    const linked = this.sharing.linkFurtherName(slot.path, first);
+    if (typeof linked !== "string") return linked;
     this.skips.add(slot.path, "unreadable", {
-      message: `cannot be linked to its first name: ${outcome}`,
+      message: `cannot be linked to its first name: ${linked}`,
     });
     return undefined;
   }

@@ -126,7 +126,12 @@ async function createOnce(
   let lists: WrittenLists;
   try {
     await untilAborted(
-      pool.runAll(builder.jobs(), (answer) => builder.onAnswer(answer), signal, isLongCopy),
+      pool.runAll(
+        builder.jobs(),
+        (answer, job) => builder.onAnswer(answer, job),
+        signal,
+        isLongCopy,
+      ),
       signal,
     );
     if (mayRetry && builder.skips.deviceErrors > 0) throw deviceError(options, builder);
@@ -222,7 +227,8 @@ function toRecord(
   builder: SnapshotBuilder,
   lists: WrittenLists,
 ): SnapshotRecord {
-  const { totals, counts, skips } = builder;
+  const { totals, skips, outsideLinks } = builder;
+  const { counts } = builder.sharing;
   return {
     format: formatVersion,
     id,
@@ -247,7 +253,7 @@ function toRecord(
       linked_files: counts.linkedFiles,
       packed_files: totals.packedFiles,
       skipped: skips.total,
-      outside_links: counts.outsideLinks,
+      outside_links: outsideLinks,
     },
     skipped: skips.listed,
     shrunk: prepared.isShrunk,
@@ -280,10 +286,10 @@ function toReport(
     entries: counts.entries,
     bytes: counts.bytes,
     copied_bytes: counts.new_bytes,
-    copied_files: builder.counts.copiedFiles,
+    copied_files: builder.sharing.counts.copiedFiles,
     stored_bytes: counts.stored_bytes,
     linked_files: counts.linked_files,
-    resumed_files: builder.counts.resumedFiles,
+    resumed_files: builder.sharing.counts.resumedFiles,
     packed_files: counts.packed_files,
     skipped: record.skipped,
     skipped_total: counts.skipped,

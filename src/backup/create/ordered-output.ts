@@ -18,7 +18,8 @@ import {
   sumsNameOf,
 } from "../format/index.ts";
 import { toLatin1 } from "./partial.ts";
-import type { UnchangedLine } from "./unchanged.ts";
+import { maxRunFiles } from "./link-runs.ts";
+import type { UnchangedFile } from "./unchanged.ts";
 
 /** Entries that may wait for one before them. */
 const maxWaiting = 32_768;
@@ -29,8 +30,8 @@ export interface Slot {
   entry: ManifestEntry | undefined;
   /** The first name of the same inode: this one becomes a link to it when its turn comes. */
   readonly first?: Slot | undefined;
-  /** Instead of an entry: the parent's own line. */
-  readonly unchanged?: UnchangedLine;
+  /** Instead of an entry: files that follow one another, with the parent's own lines. */
+  readonly run?: readonly UnchangedFile[];
 }
 
 export interface OutputCounts {
@@ -98,6 +99,8 @@ export class OrderedOutput {
   readonly #onUnchanged: (path: BytePath) => void;
   #waiting: Slot[] = [];
   #head = 0;
+  /** How many of those that wait are runs. */
+  #runs = 0;
   #isClosed = false;
 
   /**
@@ -123,22 +126,26 @@ export class OrderedOutput {
   }
 
   get isFull(): boolean {
-    return this.#waiting.length - this.#head >= maxWaiting;
+    return this.#waiting.length - this.#head + this.#runs * maxRunFiles >= maxWaiting;
   }
 
   /** Takes the next entry of the walk. */
   push(slot: Slot): void {
     this.#waiting.push(slot);
+    if (slot.run !== undefined) this.#runs += 1;
     if (slot.state !== "pending" || slot.first !== undefined) this.settle();
   }
 
-  /** Takes a file whose line is the parent's. */
-  pushUnchanged(path: BytePath, unchanged: UnchangedLine): void {
-    if (this.#waiting.length === 0) this.#writeUnchanged(path, unchanged);
-    else this.#waiting.push({ path, state: "done", entry: undefined, unchanged });
+  /** Puts others in the place of an entry that waits. */
+  replace(slot: Slot, others: readonly Slot[]): void {
+    const at = this.#waiting.indexOf(slot, this.#head);
+    if (at === -1) throw new TypeError("what is replaced must be waiting");
+    this.#waiting.splice(at, 1, ...others);
+    const runs = others.filter(({ run }) => run !== undefined).length;
+    this.#runs += runs - (slot.run === undefined ? 0 : 1);
   }
 
-  #writeUnchanged(path: BytePath, { line, sha256, size }: UnchangedLine): void {
+  #writeUnchanged({ path, line, sha256, size }: UnchangedFile): void {
     const { counts } = this;
     this.#manifest.write(line);
     this.#sums.write(`${sha256}  ${path}\n`);
@@ -156,13 +163,18 @@ export class OrderedOutput {
       if (slot === undefined) break;
       if (slot.first !== undefined && slot.state === "pending") this.#settleLink(slot, slot.first);
       if (slot.state === "pending") break;
-      if (slot.unchanged !== undefined) this.#writeUnchanged(slot.path, slot.unchanged);
+      if (slot.run !== undefined) this.#writeRun(slot.run);
       else if (slot.state === "done" && slot.entry !== undefined) this.#write(slot.entry);
     }
     if (this.#head === this.#waiting.length) this.#waiting = [];
     else if (this.#head >= 1024) this.#waiting = this.#waiting.slice(this.#head);
     else return;
     this.#head = 0;
+  }
+
+  #writeRun(run: readonly UnchangedFile[]): void {
+    this.#runs -= 1;
+    for (const file of run) this.#writeUnchanged(file);
   }
 
   #settleLink(slot: Slot, first: Slot): void {

@@ -1,16 +1,15 @@
 // The short way for a file of which nothing changed: its line in the parent's manifest begins as the line of what the
-// walk saw now would, so the line is taken over as it is, and the stored file is linked. Whatever is not that plain
-// (hard links, packed files, holes, odd names, more checksums) goes the long way through SnapshotBuilder.
+// walk saw now would, so the line is taken over as it is, and the stored file is linked (link-runs.ts). Whatever is not
+// that plain (hard links, packed files, holes, odd names, more checksums) goes the long way through SnapshotBuilder.
 
-import { DirectoryCache } from "../../system/directory-cache.ts";
-import { linkAt, sizeAt, unlinkAt } from "../../system/native.ts";
 import type { WalkedEntry } from "../../system/tree-walk.ts";
 import { type BytePath, formatMode } from "../format/index.ts";
 import type { OwnerNames } from "./entry.ts";
 import type { ParentCursor } from "./parent.ts";
 
-/** A line of the parent that holds for this snapshot too. */
-export interface UnchangedLine {
+/** A file whose line in the parent holds for this snapshot too. */
+export interface UnchangedFile {
+  readonly path: BytePath;
   /** With its newline; ASCII, as its name is. */
   readonly line: string;
   readonly sha256: string;
@@ -25,40 +24,24 @@ const afterDigest = '","xxh3":[';
 const typeMask = 0o170000;
 const regularType = 0o100000;
 
-export class UnchangedFiles implements Disposable {
+export class UnchangedFiles {
   readonly #cursor: ParentCursor;
   readonly #names: OwnerNames;
   readonly #trustedSeconds: number;
-  readonly #from: DirectoryCache;
-  readonly #to: DirectoryCache;
-  #prefix: string | undefined;
-  #fromFd = -1;
-  #toFd = -1;
   #ownerKey = -1;
   #ownerMode = -1;
   #ownerGid = -1;
   #owner = "";
 
-  /**
-   * @param parentDirectory where the parent lies @param directory the snapshot that is built
-   * @param trustedBeforeNs files changed later than this go the long way
-   */
-  constructor(
-    cursor: ParentCursor,
-    names: OwnerNames,
-    parentDirectory: string,
-    directory: string,
-    trustedBeforeNs: bigint,
-  ) {
+  /** @param trustedBeforeNs files changed later than this go the long way */
+  constructor(cursor: ParentCursor, names: OwnerNames, trustedBeforeNs: bigint) {
     this.#cursor = cursor;
     this.#names = names;
     this.#trustedSeconds = Number(trustedBeforeNs / 1_000_000_000n);
-    this.#from = new DirectoryCache(`${parentDirectory}/data`);
-    this.#to = new DirectoryCache(`${directory}/data`);
   }
 
-  /** Takes a regular file over. @returns undefined where it has to go the long way; then nothing was done */
-  take(walked: WalkedEntry): UnchangedLine | undefined {
+  /** Looks a regular file up in the parent. @returns undefined where it has to go the long way */
+  match(walked: WalkedEntry): UnchangedFile | undefined {
     const { stat, path } = walked;
     if (stat.linkCount !== 1 || (stat.mode & typeMask) !== regularType) return undefined;
     const times = stat.timesText;
@@ -70,8 +53,13 @@ export class UnchangedFiles implements Disposable {
     const line = this.#cursor.lineStartingWith(path as BytePath, start);
     if (line === undefined) return undefined;
     const end = start.length + digestLength;
-    if (!line.startsWith(afterDigest, end) || !this.#link(walked)) return undefined;
-    return { line, sha256: line.slice(start.length, end), size: stat.sizeBytes };
+    if (!line.startsWith(afterDigest, end)) return undefined;
+    return {
+      path: path as BytePath,
+      line,
+      sha256: line.slice(start.length, end),
+      size: stat.sizeBytes,
+    };
   }
 
   /** The members between size and time: the same for most files. */
@@ -85,29 +73,5 @@ export class UnchangedFiles implements Disposable {
       this.#owner = text.slice(1, -1);
     }
     return this.#owner;
-  }
-
-  #link(walked: WalkedEntry): boolean {
-    const { prefix, nameAddress, stat } = walked;
-    if (prefix !== this.#prefix) {
-      this.#prefix = undefined;
-      const directory = prefix === "" ? "." : (prefix.slice(0, -1) as BytePath);
-      try {
-        this.#fromFd = this.#from.directory(directory);
-        this.#toFd = this.#to.directory(directory);
-      } catch {
-        return false; // the long way says what is wrong
-      }
-      this.#prefix = prefix;
-    }
-    if (!linkAt(this.#fromFd, this.#toFd, nameAddress)) return false;
-    if (sizeAt(this.#toFd, nameAddress) === stat.sizeBytes) return true;
-    unlinkAt(this.#toFd, nameAddress);
-    return false;
-  }
-
-  [Symbol.dispose](): void {
-    this.#from[Symbol.dispose]();
-    this.#to[Symbol.dispose]();
   }
 }

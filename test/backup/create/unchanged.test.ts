@@ -3,11 +3,15 @@
 import { afterAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
+import { linkNames } from "../../../src/backup/copy/link-job.ts";
 import { OwnerNames } from "../../../src/backup/create/entry.ts";
+import { LinkRuns, maxRunFiles } from "../../../src/backup/create/link-runs.ts";
 import { ParentCursor, type Parent } from "../../../src/backup/create/parent.ts";
 import { UnchangedFiles } from "../../../src/backup/create/unchanged.ts";
-import { readRecord } from "../../../src/backup/repository.ts";
-import { createSystem } from "../../../src/system/index.ts";
+import type { BytePath } from "../../../src/backup/format/index.ts";
+import { readRecord, readSnapshot, type FoundSnapshot } from "../../../src/backup/repository.ts";
+import { verifySnapshot } from "../../../src/backup/verify.ts";
+import { createSystem, systemClock } from "../../../src/system/index.ts";
 import { walkTree } from "../../../src/system/tree-walk.ts";
 import { openBackupWorld } from "../../support/create-snapshot.ts";
 
@@ -37,21 +41,18 @@ async function takenAfter(
     [Symbol.dispose]: () => {},
   } as unknown as Parent;
   const cursor = new ParentCursor(parent);
-  using unchanged = new UnchangedFiles(
-    cursor,
-    new OwnerNames(createSystem()),
-    directory,
-    target,
-    trustedBeforeNs,
-  );
+  const unchanged = new UnchangedFiles(cursor, new OwnerNames(createSystem()), trustedBeforeNs);
+  using links = new LinkRuns(directory, target, true);
   const taken: string[] = [];
   for (const walked of walkTree(source, { crossFileSystems: false })) {
-    const line = unchanged.take(walked);
-    if (line === undefined) continue;
-    taken.push(walked.path);
+    const file = unchanged.match(walked);
+    if (file === undefined) continue;
     const manifest = fs.readFileSync(`${directory}/manifest.jsonl`, "utf8");
-    expect(manifest).toContain(line.line);
-    expect(line.size).toBe(walked.stat.sizeBytes);
+    expect(manifest).toContain(file.line);
+    expect(file.size).toBe(walked.stat.sizeBytes);
+    const failed = links.start({ prefix: walked.prefix, files: [file] });
+    expect("kind" in failed).toBe(false); // so few are linked at once
+    if (!("kind" in failed) && failed.length === 0) taken.push(walked.path);
   }
   const linked = fs
     .readdirSync(`${target}/data`, { recursive: true, encoding: "utf8" })
@@ -108,3 +109,60 @@ test("a file that the parent does not have, before and after those it has, is le
   });
   expect(taken).toEqual(["b.bin", "sub/c"]);
 });
+
+test("a run of many is a job for a worker, which says what it could not link", () => {
+  const [from, to] = [`${dir}/run-from`, `${dir}/run-to`];
+  const files = Array.from({ length: 40 }, (_, at) => {
+    const path = `sub/file-${at}` as BytePath;
+    return { path, line: "", sha256: "", size: 4 };
+  });
+  for (const place of [from, to]) fs.mkdirSync(`${place}/data/sub`, { recursive: true });
+  for (const { path } of files) fs.writeFileSync(`${from}/data/${path}`, "four");
+  fs.rmSync(`${from}/data/sub/file-0`);
+  fs.truncateSync(`${from}/data/sub/file-17`, 3);
+  fs.writeFileSync(`${to}/data/sub/file-39`, "in the way");
+  using links = new LinkRuns(from, to, true);
+  const job = links.start({ prefix: "sub/", files });
+  if (!("kind" in job)) throw new Error("not a job");
+  expect(linkNames(job.fromFd, job.toFd, job.names, job.sizes)).toEqual([0, 17, 39]);
+  links.end(job);
+  expect(fs.readdirSync(`${to}/data/sub`)).toHaveLength(38);
+  expect(fs.readFileSync(`${to}/data/sub/file-39`, "utf8")).toBe("in the way");
+  expect(links.start({ prefix: "none/", files: files.slice(0, 2) })).toEqual([0, 1]);
+});
+
+test("files in the middle of runs that cannot be linked are copied, and the manifest keeps its order", async () => {
+  using world = openBackupWorld(dir);
+  const count = 2 * maxRunFiles + 100;
+  for (const folder of ["one", "two"]) {
+    fs.mkdirSync(`${world.source}/${folder}`);
+    for (let at = 0; at < count; at += 1) {
+      fs.writeFileSync(`${world.source}/${folder}/f${at}`, `${folder} ${at}`);
+    }
+  }
+  await Bun.sleep(1100); // a file is trusted when its change is older than the clock's grain
+  const first = await world.create({ type: "incremental" });
+  const lost = ["one/f0", "one/f600", `one/f${count - 1}`, "two/f77", "two/f78"];
+  for (const path of lost) fs.rmSync(`${first.directory}/data/${path}`);
+  fs.writeFileSync(`${world.source}/two/f5`, "changed between two that are not");
+  const second = await world.create({ type: "incremental" });
+  expect(second).toMatchObject({
+    parent: first.snapshot,
+    files: 2 * count,
+    linked_files: 2 * count - lost.length - 1,
+    copied_files: lost.length + 1,
+    skipped: [],
+  });
+  const snapshot = readSnapshot(second.directory, "models") as FoundSnapshot;
+  const options = {
+    mode: "full",
+    cached: true,
+    sampleRate: 1,
+    seed: 0,
+    cores: 1,
+    workers: 0,
+  } as const;
+  const report = await verifySnapshot(snapshot, options, { clock: systemClock });
+  expect(report.failures).toEqual([]);
+  expect(report.filesChecked).toBe(2 * count);
+}, 60_000);
