@@ -52,6 +52,8 @@ export interface WrittenLists {
   readonly sums: Readonly<Record<string, string>>;
 }
 
+const passed: Slot = { path: "" as BytePath, state: "done", entry: undefined };
+
 type LinkLate = (slot: Slot, first: FileEntry | undefined) => FileEntry | undefined;
 
 class HashedFile {
@@ -165,6 +167,7 @@ export class OrderedOutput {
       if (slot.state === "pending") break;
       if (slot.run !== undefined) this.#writeRun(slot.run);
       else if (slot.state === "done" && slot.entry !== undefined) this.#write(slot.entry);
+      this.#waiting[this.#head] = passed; // what it held may go, though its place stays for a while
     }
     if (this.#head === this.#waiting.length) this.#waiting = [];
     else if (this.#head >= 1024) this.#waiting = this.#waiting.slice(this.#head);
