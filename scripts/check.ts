@@ -27,6 +27,9 @@ for (const [name, command] of steps) {
 const effects =
   /from "(?:node:fs|node:fs\/promises|node:child_process|bun:sqlite|bun:ffi)"|\bBun\.(?:spawn|spawnSync|file|write|serve|connect|listen|cron)\(|\bDate\.now\(|\bnew Date\(\)|\bprocess\.env\b|\bfetch\(|\bset(?:Timeout|Interval)\(/;
 const mayHaveEffects = /^src\/(?:system\/|main\.ts$|output\/terminal)/;
+/** Names of files as they are break lines and colour them: commands show them by `shownPath`. */
+const rawName = /\bdisplayPath\b/;
+const mayShowRaw = "src/commands/backup/shown-path.ts";
 const maxLines = 500;
 
 const files = [...new Bun.Glob("{src,scripts,test}/**/*.ts").scanSync(root)].sort();
@@ -35,6 +38,11 @@ for (const file of files) {
   const lines = readFileSync(`${root}/${file}`, "utf8").split("\n");
   if (lines.length > maxLines)
     broken.push(`${file}: ${lines.length} lines, the limit is ${maxLines}`);
+  for (const [at, line] of lines.entries()) {
+    if (file.startsWith("src/commands/") && file !== mayShowRaw && rawName.test(line)) {
+      broken.push(`${file}:${at + 1}: shows a name as it is: use shownPath`);
+    }
+  }
   if (!file.startsWith("src/") || mayHaveEffects.test(file)) continue;
   for (const [at, line] of lines.entries()) {
     if (!/^\s*(?:\/\/|\*)/.test(line) && effects.test(line)) {

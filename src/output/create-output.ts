@@ -74,10 +74,10 @@ export function createOutput(options: OutputOptions): CommandOutput {
   });
   const errLine = (text: string) => {
     progress.clear();
-    toErr(`${options.terminal.stderr ? sanitizeText(text) : text}\n`);
+    toErr(`${options.terminal.stderr ? sanitizeText(text, options.colour.stderr) : text}\n`);
   };
   const outLine = (text: string) =>
-    toOut(`${options.terminal.stdout ? sanitizeText(text) : text}\n`);
+    toOut(`${options.terminal.stdout ? sanitizeText(text, options.colour.stdout) : text}\n`);
   const envelope = () => ({ host: options.host, nowMs: options.nowMs() });
   const document = (text: string) => {
     if (options.stream) outLine(text);
@@ -102,9 +102,9 @@ export function createOutput(options: OutputOptions): CommandOutput {
     line(text) {
       if (!json) outLine(text);
     },
-    warn: (text) => errLine(`${errStyle.paint("warning", "warning:")} ${text}`),
+    warn: (text) => errLine(`${errStyle.paint("warning", "warning:")} ${printable(text)}`),
     note(text) {
-      if (!options.quiet) errLine(text);
+      if (!options.quiet) errLine(printable(text));
     },
     progress(update) {
       if (!options.quiet) progress.update(update);
@@ -113,7 +113,7 @@ export function createOutput(options: OutputOptions): CommandOutput {
       if (options.yes) return true;
       if (!options.terminal.stdin || !options.terminal.stderr) throw confirmationNeeded(question);
       progress.clear();
-      toErr(`${sanitizeText(question)} [y/N] `);
+      toErr(`${printable(question)} [y/N] `);
       const answer = await readLine(options.signal);
       if (answer === undefined) toErr("\n");
       options.signal.throwIfAborted();

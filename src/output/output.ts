@@ -29,9 +29,9 @@ export interface Output {
   verbatim(text: string): void;
   /** Text on stdout while the command runs; dropped with `--json`. */
   line(text: string): void;
-  /** A warning on stderr, also with `--quiet`. */
+  /** A warning on stderr, also with `--quiet`; one line without colours: a newline in it is part of a name. */
   warn(text: string): void;
-  /** A remark on stderr; dropped with `--quiet`. */
+  /** A remark on stderr; dropped with `--quiet`. One line, as `warn`. */
   note(text: string): void;
   /** Shown on a terminal as it changes, elsewhere as one line every 30 s. */
   progress(update: Progress): void;

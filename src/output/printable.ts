@@ -7,6 +7,8 @@ const dangerous = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u2
 // oxlint-disable-next-line no-control-regex
 const ours = /\n|\t|\u001b\[[\d;]*m/g;
 
+const layout = /\n|\t/g;
+
 const names: Record<string, string> = { "\n": "\\n", "\t": "\\t", "\r": "\\r", "\u001b": "\\e" };
 
 function escapeCharacter(character: string): string {
@@ -22,11 +24,14 @@ export function printable(name: string): string {
   return name.replace(dangerous, escapeCharacter);
 }
 
-/** The last net under whole texts of ours: keeps newlines, tabs and colours, escapes every other control. */
-export function sanitizeText(text: string): string {
+/**
+ * The last net under whole texts of ours: keeps newlines, tabs and colours, escapes every other control.
+ * @param mayColour false where nothing of ours is coloured: then what looks like a colour is of others
+ */
+export function sanitizeText(text: string, mayColour = true): string {
   let result = "";
   let from = 0;
-  for (const match of text.matchAll(ours)) {
+  for (const match of text.matchAll(mayColour ? ours : layout)) {
     result += printable(text.slice(from, match.index)) + match[0];
     from = match.index + match[0].length;
   }

@@ -1,5 +1,7 @@
 // Colours and tables for the terminal. Colour never carries a meaning alone: the word is always there.
 
+import { printable } from "./printable.ts";
+
 export type Tone = "ok" | "warning" | "critical" | "unknown" | "dim" | "strong" | "accent";
 
 export interface Style {
@@ -50,6 +52,9 @@ export function wrap(text: string, indent: number, { columns }: Pick<Style, "col
   return [...lines, line].join("\n");
 }
 
+/** A cell is one line: a newline or a tab can only come from a name. */
+const oneLine = (cell: string) => cell.replace(/[\n\t]/g, printable);
+
 /**
  * @param colour whether escape sequences may be printed (output/colour.ts decides)
  * @param columns the width of the terminal, where there is one
@@ -60,7 +65,7 @@ export function createStyle(colour: boolean, columns?: number): Style {
     columns,
     paint: (tone, text) => (colour ? `\x1b[${codes[tone]}m${text}\x1b[0m` : text),
     table(rows, { header, align = [], indent = 0 } = {}) {
-      const all = header === undefined ? rows : [header, ...rows];
+      const all = (header === undefined ? rows : [header, ...rows]).map((row) => row.map(oneLine));
       const widths: number[] = [];
       for (const row of all) {
         for (const [column, cell] of row.entries()) {

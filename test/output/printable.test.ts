@@ -22,6 +22,10 @@ describe("sanitizeText", () => {
     );
     expect(sanitizeText("\u001b[2J\u001b[31mred\r")).toBe("\\e[2J\u001b[31mred\\r");
   });
+
+  test("escapes colours where we use none: they are of others", () => {
+    expect(sanitizeText("a\n\u001b[31mred", false)).toBe("a\n\\e[31mred");
+  });
 });
 
 describe("nameFields", () => {

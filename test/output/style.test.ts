@@ -1,7 +1,7 @@
 // Widths in a terminal: what fits, and where a long line is broken.
 
 import { describe, expect, test } from "bun:test";
-import { fits, wrap } from "../../src/output/index.ts";
+import { createStyle, fits, wrap } from "../../src/output/index.ts";
 
 describe("wrap", () => {
   test("leaves lines alone that fit, or where nobody looks", () => {
@@ -28,4 +28,14 @@ test("fits counts terminal columns of each line, without escape sequences", () =
   expect(fits("\x1b[31mabc\x1b[0m\nab", { columns: 3 })).toBe(true);
   expect(fits("ab\nabcd", { columns: 3 })).toBe(false);
   expect(fits("日本", { columns: 3 })).toBe(false);
+});
+
+test("a cell of a table is one line, whatever name it holds", () => {
+  const { table } = createStyle(false);
+  expect(
+    table([
+      ["a\nb\tc", "d"],
+      ["e", "f"],
+    ]),
+  ).toBe("a\\nb\\tc  d\ne        f");
 });

@@ -5,6 +5,7 @@ import { ExitCode, formatBytes, joinPath } from "../../core/index.ts";
 import { archiveFile, isTaken, listRegularFiles } from "../../system/archive-file.ts";
 import { lstat, realpath } from "../../system/index.ts";
 import { pinBelow, pinDirectory } from "../../system/pinned-directory.ts";
+import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
 const dayMs = 86_400_000;
@@ -57,8 +58,8 @@ export const command = defineAgentCommand({
     const bytes = moved.reduce((sum, { bytes: size }) => sum + size, 0);
     out.result("backup-archive-logs", { moved, skipped, bytes, applied: !globals.dryRun }, () =>
       [
-        ...moved.map(({ path, to }) => `${path} -> ${to}`),
-        ...skipped.map(({ path, reason }) => `stays: ${path} (${reason})`),
+        ...moved.map(({ path, to }) => `${printable(path)} -> ${printable(to)}`),
+        ...skipped.map(({ path, reason }) => `stays: ${printable(path)} (${printable(reason)})`),
         `${moved.length} logs, ${formatBytes(bytes)}${globals.dryRun ? " would be moved" : " moved"}`,
       ].join("\n"),
     );

@@ -3,7 +3,7 @@
 import { cleanupHash, planCleanup, runCleanup } from "../../app/backup-cleanup.ts";
 import { defaultRules, type RetentionPlan } from "../../backup/retention.ts";
 import { CitadelError, ExitCode, formatBytes, formatRelative, counted } from "../../core/index.ts";
-import type { Style } from "../../output/index.ts";
+import { printable, type Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
 export const command = defineAgentCommand({
@@ -62,7 +62,7 @@ export const command = defineAgentCommand({
       "backup-cleanup",
       { ...fields, removed, failed, freed_bytes: report.freedBytes },
       () =>
-        `removed ${counted(removed.length, "snapshot")}, ${formatBytes(report.freedBytes)} freed${failed.map(({ id, reason }) => `\n  stays: ${id}: ${reason}`).join("")}`,
+        `removed ${counted(removed.length, "snapshot")}, ${formatBytes(report.freedBytes)} freed${failed.map(({ id, reason }) => `\n  stays: ${id}: ${printable(reason)}`).join("")}`,
     );
     return failed.length === 0 ? ExitCode.success : ExitCode.partial;
   },
@@ -93,7 +93,7 @@ function formatPlan(plan: RetentionPlan, hash: string, nowMs: number, style: Sty
     ]),
   ];
   const objections = plan.objections.map(
-    ({ message }) => `${style.paint("critical", "needs --force:")} ${message}`,
+    ({ message }) => `${style.paint("critical", "needs --force:")} ${printable(message)}`,
   );
   return [
     rows.length === 0 ? "no snapshots" : style.table(rows),

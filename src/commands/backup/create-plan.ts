@@ -17,8 +17,8 @@ export function showCreatePlan(out: Output, plan: SnapshotPlan, hash: string): E
   ];
   out.result("backup-create-plan", { ...plan, steps, plan_hash: hash }, () =>
     [
-      `source     ${source} (${formatBytes(plan.bytes)} in ${counted(plan.files, "file")})`,
-      `into       ${to}, ${plan.type}`,
+      `source     ${printable(source)} (${formatBytes(plan.bytes)} in ${counted(plan.files, "file")})`,
+      `into       ${printable(to)}, ${plan.type}`,
       `parent     ${plan.parent ?? "none"}`,
       `copy       ${copied}`,
       `link       ${counted(plan.link_files, "file")}`,
@@ -27,7 +27,7 @@ export function showCreatePlan(out: Output, plan: SnapshotPlan, hash: string): E
         .slice(0, 20)
         .map(({ path, reason }) => `skip       ${reason}  ${printable(path)}`),
       ...plan.conflicts.map(
-        ({ message }) => `${out.style.paint("critical", "refused:")}   ${message}`,
+        ({ message }) => `${out.style.paint("critical", "refused:")}   ${printable(message)}`,
       ),
       `plan ${hash.slice(0, 12)}. Nothing was changed.`,
     ].join("\n"),

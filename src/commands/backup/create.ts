@@ -11,6 +11,7 @@ import {
 import type { CreateProgress } from "../../backup/create/options.ts";
 import { assertTags } from "../../backup/create/tags.ts";
 import { CitadelError, ExitCode, formatBytes, formatDuration } from "../../core/index.ts";
+import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 import { showCreatePlan } from "./create-plan.ts";
 
@@ -157,7 +158,7 @@ export function toDocument({ report, verification }: CreateOutcome): Record<stri
 export function formatOutcome({ report, verification }: CreateOutcome): string {
   const lines = [
     `snapshot   ${report.snapshot}`,
-    `in         ${report.directory}`,
+    `in         ${printable(report.directory)}`,
     `parent     ${report.parent ?? "none"}`,
     `content    ${formatBytes(report.bytes)} in ${report.files} files`,
     `copied     ${formatBytes(report.copied_bytes)} in ${report.copied_files} files`,
@@ -175,7 +176,8 @@ export function formatOutcome({ report, verification }: CreateOutcome): string {
   }
   if (report.skipped_total > 0) {
     lines.push("", `Not in the snapshot: ${report.skipped_total}`);
-    for (const { path, reason } of report.skipped.slice(0, 20)) lines.push(`  ${reason}  ${path}`);
+    for (const { path, reason } of report.skipped.slice(0, 20))
+      lines.push(`  ${reason}  ${printable(path)}`);
     if (report.skipped_total > 20) lines.push("  … see --json or snapshot.json for more");
   }
   return lines.join("\n");

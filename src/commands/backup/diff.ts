@@ -2,11 +2,12 @@
 
 import { findSnapshot } from "../../app/backup-repository.ts";
 import { diffManifests, type Change } from "../../backup/diff.ts";
-import { displayPath, jsonPath } from "../../backup/format/byte-path.ts";
+import { jsonPath } from "../../backup/format/byte-path.ts";
 import { assertSoundMetadata } from "../../backup/restore.ts";
 import { readManifest } from "../../backup/snapshot-reader.ts";
 import { ExitCode, formatBytes } from "../../core/index.ts";
 import { defineAgentCommand } from "../define.ts";
+import { shownPath } from "./shown-path.ts";
 
 /** More changes than these are only counted. */
 const maxListed = 100_000;
@@ -49,7 +50,7 @@ export const command = defineAgentCommand({
       if (changes.length >= maxListed) continue;
       const { path, change } = difference;
       changes.push({ ...jsonPath(path), change, bytes: difference.bytes });
-      if (!out.json) lines.push(`${signs[change]} ${displayPath(path)}`);
+      if (!out.json) lines.push(`${signs[change]} ${shownPath(path)}`);
     }
     const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
     out.result("backup-diff", { a: a.id, b: b.id, counts, total, bytes, changes }, () => {

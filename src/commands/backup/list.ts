@@ -4,7 +4,7 @@ import { unmountedWarning } from "../../app/backup-create.ts";
 import { backupPlaces, lookIntoCatalog } from "../../app/backup-repository.ts";
 import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
 import { ExitCode, formatBytes, formatRelative, formatTime } from "../../core/index.ts";
-import type { Style } from "../../output/index.ts";
+import { printable, type Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
 export const command = defineAgentCommand({
@@ -76,7 +76,7 @@ function formatList(
       record === undefined ? "-" : formatBytes(record.counts.bytes),
       record === undefined ? "-" : formatBytes(record.counts.new_bytes),
       proof === undefined ? "never" : `${formatRelative(proof.atMs, nowMs)} (${proof.mode})`,
-      record?.tags.join(",") ?? "",
+      printable(record?.tags.join(",") ?? ""),
     ];
   });
   return style.table(rows, {

@@ -8,7 +8,7 @@ import {
   recordJob,
   verifyAndRecord,
 } from "../../app/backup-repository.ts";
-import { jsonPath, displayPath } from "../../backup/format/byte-path.ts";
+import { jsonPath } from "../../backup/format/byte-path.ts";
 import {
   repairSnapshot,
   type RepairFinding,
@@ -16,7 +16,9 @@ import {
 } from "../../backup/repair/repair.ts";
 import { listSnapshots } from "../../backup/repository.ts";
 import { ExitCode, counted, formatBytes } from "../../core/index.ts";
+import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
+import { shownPath } from "./shown-path.ts";
 
 export const command = defineAgentCommand({
   description: "heals damaged files of a snapshot from its source or from other snapshots",
@@ -93,16 +95,16 @@ export const command = defineAgentCommand({
           ? `${snapshot.id}: nothing to heal`
           : `${snapshot.id}: ${counted(found.filesFailed, "path is", "paths are")} damaged`,
         ...(globals.dryRun
-          ? found.failures.map(({ path, reason }) => `  ${displayPath(path)}: ${reason}`)
+          ? found.failures.map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`)
           : []),
         ...report.healed.map(
           ({ path, reason }) =>
-            `  ${out.style.paint("ok", "healed")} ${displayPath(path)} (from ${reason})`,
+            `  ${out.style.paint("ok", "healed")} ${shownPath(path)} (from ${printable(reason)})`,
         ),
         ...sharedLines(report),
         ...report.lost.map(
           ({ path, reason }) =>
-            `  ${out.style.paint("critical", "lost")} ${displayPath(path)}: ${reason}`,
+            `  ${out.style.paint("critical", "lost")} ${shownPath(path)}: ${printable(reason)}`,
         ),
         ...(isDone
           ? []
@@ -129,7 +131,9 @@ function sharedLines({ shared }: RepairReport): string[] {
     ...shared.flatMap(({ snapshot, path, failure }) =>
       failure === undefined
         ? []
-        : [`  ${snapshot}: ${displayPath(path)} shared with it, still damaged: ${failure}`],
+        : [
+            `  ${snapshot}: ${shownPath(path)} shared with it, still damaged: ${printable(failure)}`,
+          ],
     ),
   ];
 }

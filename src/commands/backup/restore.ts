@@ -9,7 +9,7 @@ import {
   lockSnapshot,
   tryCatalog,
 } from "../../app/backup-repository.ts";
-import { displayPath, jsonPath } from "../../backup/format/byte-path.ts";
+import { jsonPath } from "../../backup/format/byte-path.ts";
 import { type FoundSnapshot, snapshotAt } from "../../backup/repository.ts";
 import { planInPlace, restoreInPlace } from "../../backup/restore-in-place.ts";
 import { countNeed, filterPaths } from "../../backup/restore-plan.ts";
@@ -29,8 +29,9 @@ import {
   formatDuration,
 } from "../../core/index.ts";
 import type { App } from "../../app/app.ts";
-import type { Style } from "../../output/index.ts";
+import { printable, type Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
+import { shownPath } from "./shown-path.ts";
 
 export const command = defineAgentCommand({
   description: "brings a snapshot or a part of it back, every byte checked while it is written",
@@ -67,7 +68,7 @@ export const command = defineAgentCommand({
       clock: app.system.clock,
       signal,
       onProgress: ({ current, ...progress }) =>
-        out.progress({ ...progress, activity: "restoring", current: displayPath(current) }),
+        out.progress({ ...progress, activity: "restoring", current: jsonPath(current).path }),
     };
     using _lock = await lockSnapshot(
       app,
@@ -161,7 +162,7 @@ function planRestore(
       replace,
       unchanged,
       bytes: neededBytes,
-      differing: differing.map(displayPath),
+      differing: differing.map((path) => jsonPath(path).path),
     };
   }
   assertSoundMetadata(snapshot);
@@ -177,7 +178,7 @@ function formatPlan(plan: {
   unchanged: number;
   bytes: number;
 }): string {
-  return `would restore ${plan.snapshot} to ${plan.to}: ${plan.create} new, ${plan.replace} replaced, ${plan.unchanged} as they are, ${formatBytes(plan.bytes)} to write`;
+  return `would restore ${plan.snapshot} to ${printable(plan.to)}: ${plan.create} new, ${plan.replace} replaced, ${plan.unchanged} as they are, ${formatBytes(plan.bytes)} to write`;
 }
 
 const listed = (items: RestoreReport["failed"]) =>
@@ -199,12 +200,12 @@ function toDocument(report: RestoreReport): Record<string, unknown> {
 
 function formatReport(report: RestoreReport, style: Style): string {
   const lines = [
-    `restored ${counted(report.files, "file")}, ${formatBytes(report.bytes)}, to ${report.to} in ${formatDuration(report.durationMs)}`,
+    `restored ${counted(report.files, "file")}, ${formatBytes(report.bytes)}, to ${printable(report.to)} in ${formatDuration(report.durationMs)}`,
   ];
   for (const { path, reason } of report.failed) {
-    lines.push(`  ${style.paint("critical", "lost")} ${displayPath(path)}: ${reason}`);
+    lines.push(`  ${style.paint("critical", "lost")} ${shownPath(path)}: ${printable(reason)}`);
   }
   for (const { path, reason } of report.skipped)
-    lines.push(`  left out (${reason}): ${displayPath(path)}`);
+    lines.push(`  left out (${reason}): ${shownPath(path)}`);
   return lines.join("\n");
 }

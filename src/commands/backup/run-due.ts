@@ -3,6 +3,7 @@
 import { backupSchedule, dueNow, runDue, type DueReport } from "../../app/backup-schedule.ts";
 import { nextRun, type DueRun } from "../../backup/schedule.ts";
 import { CitadelError, ExitCode, formatTime } from "../../core/index.ts";
+import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
 export const command = defineAgentCommand({
@@ -55,7 +56,7 @@ function format({ run, next, steps }: DueReport): string {
       : `next: ${next.tags.join(", ")} at ${new Date(next.dueMs).toString()}`;
   const lines = steps.map(
     ({ step, ok, message, snapshot }) =>
-      `${ok ? "ok    " : "FAILED"} ${step.replace("_", " ")}: ${message}${snapshot === null ? "" : ` (${snapshot})`}`,
+      `${ok ? "ok    " : "FAILED"} ${step.replace("_", " ")}: ${printable(message)}${snapshot === null ? "" : ` (${snapshot})`}`,
   );
   const title = run === null ? "no backup is due" : `ran ${run.tags.join(", ")}`;
   return [title, ...lines, after].join("\n");

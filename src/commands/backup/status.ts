@@ -10,7 +10,7 @@ import { summarizeSources, type SourceStatus } from "../../backup/status.ts";
 import { ExitCode, formatBytes, formatRelative, formatTime, counted } from "../../core/index.ts";
 import { lstat } from "../../system/index.ts";
 import { freeBytesAt } from "../../system/restore-target.ts";
-import type { Style, Tone } from "../../output/index.ts";
+import { printable, type Style, type Tone } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 import { toRunDocument } from "./run-due.ts";
 
@@ -118,13 +118,13 @@ function format(
   const ago = (atMs: number | null) => (atMs === null ? "never" : formatRelative(atMs, nowMs));
   const parse = (text: string | null) => (text === null ? null : Date.parse(text));
   const lines = [
-    `${fields.root}: ${counted(fields.snapshots, "snapshot")}${fields.partial > 0 ? `, ${fields.partial} partial` : ""}, ${fields.free_bytes === null ? "not there" : `${formatBytes(fields.free_bytes)} free`}`,
+    `${printable(fields.root)}: ${counted(fields.snapshots, "snapshot")}${fields.partial > 0 ? `, ${fields.partial} partial` : ""}, ${fields.free_bytes === null ? "not there" : `${formatBytes(fields.free_bytes)} free`}`,
     `last verified whole ${ago(parse(fields.last_verified))}; next run ${fields.next_scheduled === null ? "none" : ago(parse(fields.next_scheduled.due))}`,
     ...fields.damaged.map((id) => `${style.paint("critical", "damaged")} ${id}`),
   ];
   if (sources.length > 0) {
     const rows = sources.map((one) => [
-      one.source,
+      printable(one.source),
       String(one.snapshots),
       ago(one.last_started_ms),
       formatBytes(one.bytes),
@@ -146,7 +146,7 @@ function format(
       job.kind.replace("_", " "),
       style.paint(tones[job.state], job.state),
       ago(job.started_ms ?? job.queued_ms),
-      job.error ?? job.snapshot ?? job.destination ?? "",
+      printable(job.error ?? job.snapshot ?? job.destination ?? ""),
     ]);
     lines.push("", style.table(rows, { header: ["JOB", "STATE", "WHEN", ""] }));
   }

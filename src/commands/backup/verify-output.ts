@@ -1,10 +1,11 @@
 // What `backup verify` prints: the document of spec/cli.md, and the text.
 
 import type { VerifyRun } from "../../app/backup-repository.ts";
-import { jsonPath, displayPath, type BytePath } from "../../backup/format/byte-path.ts";
+import { jsonPath, type BytePath } from "../../backup/format/byte-path.ts";
 import type { VerifyFailure, VerifyReport } from "../../backup/verify-report.ts";
 import { formatBytes, formatDuration } from "../../core/index.ts";
-import type { Style } from "../../output/index.ts";
+import { printable, type Style } from "../../output/index.ts";
+import { shownPath } from "./shown-path.ts";
 
 /** A report of something that could not be checked at all: never a pass. */
 export function failedReport(name: string, reason: string, run: VerifyRun): VerifyReport {
@@ -83,7 +84,7 @@ export function formatVerify(report: VerifyReport, style: Style): string {
   if (report.sampleRate < 1) kinds.push(`sample ${report.sampleRate}`);
   if (report.seed !== undefined) kinds.push(`seed ${report.seed}`);
   const lines = [
-    `${report.snapshot}: ${verdict} (${kinds.join(", ")})`,
+    `${printable(report.snapshot)}: ${verdict} (${kinds.join(", ")})`,
     `  ${report.filesChecked} of ${report.filesTotal} files, ${formatBytes(report.bytesChecked)} in ${formatDuration(report.durationMs)} (${formatBytes(rate)}/s)`,
   ];
   for (const failure of report.failures.slice(0, maxShown)) {
@@ -91,7 +92,7 @@ export function formatVerify(report: VerifyReport, style: Style): string {
     const ranges = failure.ranges.map(([start, end]) => `${start}-${end}`).slice(0, 8);
     const where = ranges.length === 0 ? "" : `, bytes ${ranges.join(", ")}`;
     lines.push(
-      `  ${style.paint("critical", displayPath(path))} ${reasons[failure.reason] ?? failure.reason}${where}`,
+      `  ${style.paint("critical", shownPath(path))} ${reasons[failure.reason] ?? printable(failure.reason)}${where}`,
     );
   }
   const more = report.filesFailed - Math.min(report.failures.length, maxShown);
