@@ -2,6 +2,8 @@
 // Its installation on the host is schedule-install.ts.
 
 import {
+  firstSeenFrom,
+  nextOpenTime,
   nextRun,
   ranUntil,
   dueRun,
@@ -26,28 +28,74 @@ export function backupSchedule(app: App): ScheduleEntry[] {
   return scheduleOf(backup_schedule, backup_types);
 }
 
-const factOf = (tag: string) => `schedule.${tag}`;
+/** Facts of the catalogue about a tag. */
+const facts = {
+  /** Times up to this one are dealt with. */
+  settled: (tag: string) => `schedule.${tag}`,
+  /** When a run with it began. */
+  ran: (tag: string) => `schedule-ran.${tag}`,
+  /** When `run-due` met it for the first time. */
+  seen: (tag: string) => `schedule-seen.${tag}`,
+};
 
-/** When each tag ran last: by the catalogue, else by the newest snapshot that carries it. */
-export function lastRuns(app: App): Map<string, number> {
+interface TagMarks {
+  /** From here on its times fall due: settled by a run or by a snapshot that carries it, else first seen. */
+  readonly from: ReadonlyMap<string, number>;
+  /** When it last ran, or a snapshot with it was made by hand. */
+  readonly ran: ReadonlyMap<string, number>;
+}
+
+function readMarks(app: App): TagMarks {
   const places = backupPlaces(app);
   const { catalog } = lookIntoCatalog(places);
   using opened = catalog;
-  const last = new Map<string, number>();
+  const ran = new Map<string, number>();
   for (const { startedMs, record } of listSnapshots(places.backupRoot)) {
-    for (const tag of record?.tags ?? []) last.set(tag, startedMs); // oldest first: the newest stays
+    for (const tag of record?.tags ?? []) ran.set(tag, startedMs); // oldest first: the newest stays
   }
+  const from = new Map(ran);
   for (const { tag } of backupSchedule(app)) {
-    const recorded = opened?.fact(factOf(tag));
-    if (recorded !== undefined) last.set(tag, Number(recorded));
+    const [settled, seen, last] = [facts.settled, facts.seen, facts.ran].map((fact) => {
+      const text = opened?.fact(fact(tag));
+      return text === undefined ? undefined : Number(text);
+    });
+    const start = settled ?? from.get(tag) ?? seen;
+    if (start !== undefined) from.set(tag, start);
+    if (last !== undefined) ran.set(tag, Math.max(last, ran.get(tag) ?? 0));
   }
-  return last;
+  return { from, ran };
 }
 
-/** What is due now: for the daemon, which starts `backup run-due` when there is something. */
+/** What is due: a tag that was never seen has missed nothing but what falls due at this moment. */
+function dueOf(schedule: readonly ScheduleEntry[], { from }: TagMarks, nowMs: number) {
+  const first = firstSeenFrom(nowMs);
+  const since = new Map(schedule.map(({ tag }) => [tag, from.get(tag) ?? first]));
+  return dueRun(schedule, since, nowMs);
+}
+
+/** What is due now. */
 export function dueNow(app: App): DueRun | undefined {
   if (!app.settings.backup.enable_auto_backup) return undefined;
-  return dueRun(backupSchedule(app), lastRuns(app), app.system.clock.nowMs());
+  return dueOf(backupSchedule(app), readMarks(app), app.system.clock.nowMs());
+}
+
+export interface TagSchedule extends ScheduleEntry {
+  /** The last run of this type; undefined: never. */
+  readonly lastMs: number | undefined;
+  /** The first time that nobody has dealt with, in the past where it is overdue; undefined: never. */
+  readonly nextMs: number | undefined;
+}
+
+/** Each type with its last and next run. */
+export function tagSchedules(app: App): TagSchedule[] {
+  const nowMs = app.system.clock.nowMs();
+  const { from, ran } = readMarks(app);
+  return backupSchedule(app).map(({ tag, cron }) => ({
+    tag,
+    cron,
+    lastMs: ran.get(tag),
+    nextMs: nextOpenTime(cron, from.get(tag), nowMs),
+  }));
 }
 
 export interface StepOutcome {
@@ -122,22 +170,24 @@ async function runDueBackup(app: App, context: CreateContext): Promise<DueReport
     clock,
     signal: context.signal,
   });
-  const last = lastRuns(app);
-  const fresh = schedule.filter(({ tag }) => !last.has(tag)).map(({ tag }) => tag);
-  record(app, fresh, clock.nowMs()); // a schedule seen for the first time has missed nothing
-  const run = dueRun(schedule, last, clock.nowMs());
+  const marks = readMarks(app);
+  const nowMs = clock.nowMs();
+  const fresh = schedule.filter(({ tag }) => !marks.from.has(tag));
+  record(app, new Map(fresh.map(({ tag }) => [facts.seen(tag), nowMs])));
+  const run = dueOf(schedule, marks, nowMs);
   if (run === undefined) return { run: null, next: upcoming(), steps: [] };
-  record(app, run.tags, ranUntil(clock.nowMs()));
+  record(app, new Map(run.tags.map((tag) => [facts.settled(tag), ranUntil(nowMs)])));
+  record(app, new Map(run.tags.map((tag) => [facts.ran(tag), nowMs])));
   const steps = await runSteps(app, run, context);
   return { run, next: upcoming(), steps };
 }
 
-function record(app: App, tags: readonly string[], atMs: number): void {
-  if (tags.length === 0) return;
+function record(app: App, times: ReadonlyMap<string, number>): void {
+  if (times.size === 0) return;
   const { catalog, remark } = tryCatalog(backupPlaces(app));
   using opened = catalog;
   if (remark !== undefined) app.system.logger.log("warn", remark);
-  for (const tag of tags) opened?.setFact(factOf(tag), String(atMs));
+  for (const [fact, atMs] of times) opened?.setFact(fact, String(atMs));
 }
 
 async function runSteps(app: App, run: DueRun, context: CreateContext): Promise<StepOutcome[]> {

@@ -33,12 +33,14 @@ function readTimers(paths: HostPaths): ScheduleFile[] {
         const service =
           /^Unit=(.*)$/m.exec(timer.text ?? "")?.[1]?.trim() ?? name.replace(/timer$/, "service");
         const file = service.replace(/@[^.]*\./, "@."); // an instance is started from its template
+        const instance = /@([^.]*)\./.exec(service)?.[1] ?? "";
         return {
           ...timer,
           enabled: isEnabledByLinks(paths, name),
           serviceText: unitDirectories
             .map((each) => read(paths, `${each}/${file}`, "timer").text)
-            .find((text) => text !== undefined),
+            .find((text) => text !== undefined)
+            ?.replaceAll("%i", instance),
         };
       }),
   );

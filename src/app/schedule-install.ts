@@ -10,6 +10,7 @@ import { ownProgram, type Unit } from "../service/units.ts";
 import type { EngineState, Operation, Plan } from "../transaction/index.ts";
 import type { App } from "./app.ts";
 import { backupSchedule } from "./backup-schedule.ts";
+import { programFault } from "./schedule-runners.ts";
 import { installedBinary, unitPath, type UnitState } from "./service.ts";
 import {
   daemonReload,
@@ -53,7 +54,8 @@ export async function planScheduleInstall(
   const schedule = app.settings.backup.enable_auto_backup ? backupSchedule(app) : [];
   if (schedule.length > 0) {
     assertTrusted(app);
-    return wish.kind === "cron" ? planCron(app, state, wish) : planTimer(app, wish);
+    const plan = wish.kind === "cron" ? planCron(app, state, wish) : await planTimer(app, wish);
+    return { ...plan, warnings: [...plan.warnings, ...programWarnings(app)] };
   }
   const removal = await planScheduleRemoval(app, state, wish.command);
   const warning =
@@ -204,11 +206,26 @@ function programOf({ system: { hostPaths } }: App): readonly string[] {
   return isInstalled ? [installedBinary] : selfCommand();
 }
 
+/**
+ * What is to be started, and cannot be started yet. In a tree below --root the program may come later: that is said.
+ * On the host itself assertTrusted refuses instead.
+ */
+function programWarnings(app: App): string[] {
+  const [program = installedBinary] = programOf(app);
+  const fault = programFault(app, program);
+  if (fault === undefined) return [];
+  const { relocated, root } = app.system.hostPaths;
+  const how = relocated
+    ? `\`citadel-agent --root ${root} service install\` puts it there`
+    : "`citadel-agent service install` puts it there";
+  return [`the schedule starts nothing yet: ${fault}; ${how}`];
+}
+
 /** @throws kind `permission`, code PROGRAM_NOT_TRUSTED, where somebody else could change what root would start */
 function assertTrusted(app: App): void {
   const { environment, hostPaths } = app.system;
   if (hostPaths.relocated || !environment.isRoot) return;
-  for (const path of programOf(app)) assertTrustedProgram(path);
+  for (const [at, path] of programOf(app).entries()) assertTrustedProgram(path, at > 0);
 }
 
 function planCron(app: App, state: EngineState, wish: ScheduleWish): Plan {

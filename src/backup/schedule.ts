@@ -64,6 +64,31 @@ export function dueRun(
   return { dueMs, tags: times.filter(({ atMs }) => atMs < end).map(({ tag }) => tag) };
 }
 
+/**
+ * How long before it is first seen a schedule counts: who starts with it at its very time (a new timer, a new line of
+ * a crontab) does not wait for the next one.
+ */
+const firstSeenGraceMs = 5 * 60_000;
+
+/** From when on the times of a tag fall due that was never seen before. */
+export function firstSeenFrom(nowMs: number): number {
+  return nowMs - firstSeenGraceMs;
+}
+
+/**
+ * The first time of a tag that nobody has dealt with: in the past where it is overdue.
+ * @param fromMs what was dealt with last, or when the tag was first seen; undefined: never seen
+ */
+export function nextOpenTime(
+  cron: string,
+  fromMs: number | undefined,
+  nowMs: number,
+): number | undefined {
+  // Further ahead than one hour only a clock leads that was set back since.
+  const isSound = fromMs !== undefined && fromMs <= nowMs + hourMs;
+  return nextTime(cron, isSound ? fromMs : nowMs);
+}
+
 /** When each tag counts as having run, after a run at `nowMs`: also what would fall due later in the same hour. */
 export function ranUntil(nowMs: number): number {
   return Math.floor(nowMs / hourMs) * hourMs + hourMs - 1;

@@ -2,6 +2,7 @@
 
 import {
   anything,
+  bool,
   count,
   document,
   list,
@@ -52,6 +53,7 @@ export const schema = document("backup-status", "jobs, sizes and verification of
   last_complete: nullable(time),
   last_verified: nullable(time),
   next_scheduled: nullable(object({ tags: list(text), due: time })),
+  automatic: nullable(bool),
   coverage: anything,
   sources: list(source),
   jobs: list(job),

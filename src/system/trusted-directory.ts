@@ -7,6 +7,7 @@ import { withErrno } from "./errno.ts";
 
 const sticky = 0o1000;
 const othersMayWrite = 0o022;
+const mayRun = 0o111;
 
 /**
  * Checks every part of `path` from the root: owned by root or by us, and writable by nobody else. A sticky
@@ -55,9 +56,10 @@ export function assertPrivateFile(path: string): void {
 /**
  * A program that root starts by itself from now on: it, and every directory above it, can be changed by root alone;
  * and its path is plain enough for a crontab and a unit.
+ * @param isScript a file that the program before it reads: it need not be executable
  * @throws kind `permission`, code `PROGRAM_NOT_TRUSTED`
  */
-export function assertTrustedProgram(path: string): void {
+export function assertTrustedProgram(path: string, isScript = false): void {
   const install =
     "install it first: `citadel-agent service install` puts it at /usr/local/bin/citadel-agent";
   const refuse = (why: string, cause?: unknown) =>
@@ -77,7 +79,9 @@ export function assertTrustedProgram(path: string): void {
     const stat = fs.lstatSync(real);
     const isOurs = stat.isFile() && stat.uid === 0 && (stat.mode & othersMayWrite) === 0;
     if (!isOurs) throw notTrusted(real, stat);
+    if (!isScript && (stat.mode & mayRun) === 0) throw refuse("it is not executable");
   } catch (thrown) {
+    if (thrown instanceof CitadelError && thrown.code === "PROGRAM_NOT_TRUSTED") throw thrown;
     throw refuse(thrown instanceof Error ? thrown.message : String(thrown), thrown);
   }
 }

@@ -3,6 +3,8 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import {
   dueRun,
+  firstSeenFrom,
+  nextOpenTime,
   nextRun,
   nextTime,
   ranUntil,
@@ -56,6 +58,22 @@ test("a clock that jumps neither repeats runs nor waits for itself to catch up",
   expect(dueRun(schedule, ahead, nowMs)).toBeUndefined();
   expect(dueRun(schedule, new Map(), nowMs)).toBeUndefined();
 }, 60_000);
+
+test("a schedule that is met at its very time does not wait for the next one", () => {
+  const atTwo = local("2026-06-02T02:00:03");
+  const since = (nowMs: number) => all(firstSeenFrom(nowMs));
+  expect(dueRun(schedule, since(atTwo), atTwo)?.tags).toEqual(["daily"]);
+  const later = local("2026-06-02T10:00");
+  expect(dueRun(schedule, since(later), later)).toBeUndefined();
+});
+
+test("the next run counts from what was dealt with, and lies in the past where it is overdue", () => {
+  const nowMs = local("2026-06-20T10:00");
+  const daily = "0 2 * * *";
+  expect(nextOpenTime(daily, undefined, nowMs)).toBe(local("2026-06-21T02:00"));
+  expect(nextOpenTime(daily, local("2026-06-18T10:00"), nowMs)).toBe(local("2026-06-19T02:00"));
+  expect(nextOpenTime(daily, local("2027-06-18T10:00"), nowMs)).toBe(local("2026-06-21T02:00"));
+});
 
 test("every cron text has an OnCalendar form that systemd takes", () => {
   expect(toOnCalendar("0 2 * * *")).toEqual(["*-*-* 02:00:00"]);
@@ -149,15 +167,97 @@ test("a crontab block without its end loses only its first line", () => {
   expect(withCronBlock(broken, [])).toBe("0 5 * * * mine\n");
 });
 
+interface Listed {
+  readonly automatic: boolean | null;
+  readonly runners: { kind: string; where: string; problem: string | null }[];
+  readonly schedule: { tag: string; last: string | null; next: string }[];
+}
+
+/** Six hours from now: nothing falls due while the test runs. */
+const quiet = `0 ${(new Date().getUTCHours() + 6) % 24} * * *`;
+const later = {
+  BACKUP_BACKUP_SCHEDULE: quiet,
+  BACKUP_BACKUP_TYPES: JSON.stringify({
+    daily: quiet,
+    weekly: quiet.replace(/\*$/, "0"),
+    monthly: quiet.replace("*", "1"),
+  }),
+};
+const quietly = (...args: string[]) => runCli(["--root", root, "backup", ...args], { env: later });
+
+test("the schedule says that nobody runs it, or who does, and whether he can", async () => {
+  const crontab = `${root}/var/spool/cron/crontabs/root`;
+  const listed = async () => (await quietly("schedule", "list", "--json")).json<Listed>();
+  expect(await listed()).toMatchObject({ automatic: false, runners: [] });
+  expect((await quietly("schedule", "list")).stdout).toContain("nobody runs it: start the service");
+  const next = (await quietly("schedule", "next")).stdout;
+  expect(next).toMatch(/^\d{4}-\d\d-\d\dT\d\d:00:00\.000Z \(in \d+ h\) {2}daily/);
+  expect(next).toContain("nobody runs it");
+  expect((await quietly("status")).stderr).toContain("nobody runs it");
+  expect((await quietly("status", "--json")).json()).toMatchObject({ automatic: false });
+
+  const installed = await quietly("schedule", "install", "--cron");
+  expect(installed.exitCode).toBe(0);
+  expect(installed.stderr).toContain("there is no /usr/local/bin/citadel-agent");
+  expect(await listed()).toMatchObject({
+    automatic: false,
+    runners: [{ kind: "crontab", problem: "there is no /usr/local/bin/citadel-agent" }],
+  });
+  fs.mkdirSync(`${root}/usr/local/bin`, { recursive: true });
+  fs.writeFileSync(`${root}/usr/local/bin/citadel-agent`, "#!/bin/sh\n");
+  const [unable] = (await listed()).runners;
+  expect(unable?.problem).toContain("is not a program that can be started");
+  fs.chmodSync(`${root}/usr/local/bin/citadel-agent`, 0o755);
+  expect(await listed()).toMatchObject({
+    automatic: true,
+    runners: [{ kind: "crontab", where: "/var/spool/cron/crontabs/root", problem: null }],
+  });
+  expect((await quietly("schedule", "list")).stdout).toContain("run by the crontab");
+  expect((await quietly("status")).stderr).not.toContain("nobody");
+  expect((await quietly("schedule", "install", "--cron")).stderr).toBe("");
+  await quietly("schedule", "remove");
+  expect(await listed()).toMatchObject({ automatic: false, runners: [] });
+  expect(fs.existsSync(crontab)).toBe(false);
+}, 60_000);
+
+test("an instance of a template is found as a timer, and one that no target wants runs nothing", async () => {
+  const units = `${root}/etc/systemd/system`;
+  fs.mkdirSync(`${units}/timers.target.wants`, { recursive: true });
+  const timer = "citadel-agent-backup@run-due.timer";
+  fs.writeFileSync(`${units}/${timer}`, "[Timer]\nOnCalendar=*-*-* 02:00:00\n");
+  fs.writeFileSync(
+    `${units}/citadel-agent-backup@.service`,
+    "[Service]\nExecStart=/usr/local/bin/citadel-agent backup %i\n",
+  );
+  const listed = async () => (await quietly("schedule", "list", "--json")).json<Listed>();
+  expect((await listed()).runners).toMatchObject([
+    { kind: "timer", where: `/etc/systemd/system/${timer}`, problem: `${timer} is not enabled` },
+  ]);
+  fs.symlinkSync(`../${timer}`, `${units}/timers.target.wants/${timer}`);
+  expect(await listed()).toMatchObject({ automatic: true, runners: [{ problem: null }] });
+  fs.rmSync(`${units}`, { recursive: true });
+}, 60_000);
+
 test("backup run-due runs nothing at first, then makes up once, cleans up and tries a restore", async () => {
-  expect((await agent("run-due", "--json")).json()).toMatchObject({ run: null, steps: [] });
+  expect((await quietly("run-due", "--json")).json()).toMatchObject({ run: null, steps: [] });
+  const lasts = async () =>
+    (await quietly("schedule", "list", "--json")).json<Listed>().schedule.map(({ last }) => last);
+  expect(await lasts()).toEqual([null, null, null]); // it was seen, and nothing ran
   const { Database } = await import("bun:sqlite");
   const catalog = new Database(`${root}/var/lib/citadel-agent/catalog.db`);
-  catalog.run("UPDATE facts SET value = ? WHERE name LIKE 'schedule.%'", [
-    String(Date.now() - 90 * 86_400_000),
+  const longAgoMs = Date.now() - 90 * 86_400_000;
+  const seen = catalog.run("UPDATE facts SET value = ? WHERE name LIKE 'schedule-seen.%'", [
+    String(longAgoMs),
   ]);
+  expect(seen.changes).toBe(3);
   catalog.close();
-  const run = await agent("run-due", "--json");
+  const overdue = (await quietly("schedule", "list", "--json")).json<Listed>();
+  for (const { last, next } of overdue.schedule) {
+    expect(last).toBeNull();
+    expect(Date.parse(next)).toBeLessThan(Date.now() - 40 * 86_400_000);
+  }
+  expect((await quietly("schedule", "list")).stdout).toMatch(/daily .* never +due, \d+ d ago/);
+  const run = await quietly("run-due", "--json");
   expect({ exitCode: run.exitCode, stderr: run.stderr }).toMatchObject({ exitCode: 0 });
   const { steps, run: ran } = run.json<{
     steps: { step: string; ok: boolean; message: string }[];
@@ -171,7 +271,9 @@ test("backup run-due runs nothing at first, then makes up once, cleans up and tr
     ["test_restore", true],
     ["verify", true],
   ]);
-  expect((await agent("run-due", "--json")).json()).toMatchObject({ run: null });
+  expect((await quietly("run-due", "--json")).json()).toMatchObject({ run: null });
+  for (const last of await lasts())
+    expect(Date.now() - Date.parse(last ?? "")).toBeLessThan(60_000);
   const listed = (await agent("list", "--json")).json<{ snapshots: { tags: string[] }[] }>();
   const all = ["daily", "monthly", "weekly"];
   expect(listed.snapshots.map(({ tags }) => tags)).toEqual([all, all]); // models, configuration

@@ -190,6 +190,9 @@ test.skipIf(!isRoot)("root schedules no program that somebody else could change"
     );
   fs.writeFileSync(program, "#!/bin/sh\n", { mode: 0o755 });
   assertTrustedProgram(program);
+  fs.chmodSync(program, 0o644);
+  refused(program);
+  assertTrustedProgram(program, true);
   fs.chmodSync(program, 0o775);
   refused(program);
   fs.chmodSync(program, 0o755);

@@ -2,7 +2,7 @@
 
 import { backupSchedule, dueNow, runDue, type DueReport } from "../../app/backup-schedule.ts";
 import { nextRun, type DueRun } from "../../backup/schedule.ts";
-import { CitadelError, ExitCode, formatTime } from "../../core/index.ts";
+import { CitadelError, ExitCode, formatRelative, formatTime } from "../../core/index.ts";
 import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
@@ -12,20 +12,22 @@ export const command = defineAgentCommand({
   args: {},
   examples: ["citadel-agent backup run-due"],
   async run({ app, globals, out, signal }) {
+    const { clock } = app.system;
     if (globals.planHash !== undefined) throw noHash();
     if (globals.dryRun) {
       const due = dueNow(app) ?? null;
-      const next = nextRun(backupSchedule(app), app.system.clock.nowMs()) ?? null;
+      const nowMs = clock.nowMs();
+      const next = nextRun(backupSchedule(app), nowMs) ?? null;
       out.result("backup-run-due", toDocument({ run: due, next, steps: [] }), () =>
         due === null
           ? "no backup is due. Nothing was changed."
-          : `${due.tags.join(", ")} would run, due since ${new Date(due.dueMs).toString()}. Nothing was changed.`,
+          : `${due.tags.join(", ")} would run, due since ${formatDue(due.dueMs, nowMs)}. Nothing was changed.`,
       );
       return ExitCode.success;
     }
     const onProgress = (progress: Parameters<typeof out.progress>[0]) => out.progress(progress);
     const report = await runDue(app, { signal, onProgress });
-    out.result("backup-run-due", toDocument(report), () => format(report));
+    out.result("backup-run-due", toDocument(report), () => format(report, clock.nowMs()));
     if (report.steps.some(({ step, ok }) => step === "backup" && !ok)) return ExitCode.failed;
     return report.steps.every(({ ok }) => ok) ? ExitCode.success : ExitCode.partial;
   },
@@ -49,11 +51,16 @@ function toDocument(report: DueReport): Record<string, unknown> {
   return { run: toRunDocument(report.run), next: toRunDocument(report.next), steps: report.steps };
 }
 
-function format({ run, next, steps }: DueReport): string {
+/** `2026-01-02T02:00:00.000Z (in 3 h)`. */
+export function formatDue(dueMs: number, nowMs: number): string {
+  return `${formatTime(dueMs)} (${formatRelative(dueMs, nowMs)})`;
+}
+
+function format({ run, next, steps }: DueReport, nowMs: number): string {
   const after =
     next === null
       ? "nothing is scheduled"
-      : `next: ${next.tags.join(", ")} at ${new Date(next.dueMs).toString()}`;
+      : `next: ${next.tags.join(", ")} at ${formatDue(next.dueMs, nowMs)}`;
   const lines = steps.map(
     ({ step, ok, message, snapshot }) =>
       `${ok ? "ok    " : "FAILED"} ${step.replace("_", " ")}: ${printable(message)}${snapshot === null ? "" : ` (${snapshot})`}`,

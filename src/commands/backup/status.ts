@@ -3,6 +3,7 @@
 import { unmountedWarning } from "../../app/backup-create.ts";
 import { backupPlaces, lookIntoCatalog } from "../../app/backup-repository.ts";
 import { backupSchedule } from "../../app/backup-schedule.ts";
+import { describeRunners, findScheduleRunners } from "../../app/schedule-runners.ts";
 import type { JobRow } from "../../backup/catalog-schema.ts";
 import { listSnapshots } from "../../backup/repository.ts";
 import { nextRun } from "../../backup/schedule.ts";
@@ -34,6 +35,7 @@ export const command = defineAgentCommand({
     const nowMs = app.system.clock.nowMs();
     const enabled = app.settings.backup.enable_auto_backup;
     const next = enabled ? nextRun(backupSchedule(app), nowMs) : undefined;
+    const runners = enabled ? findScheduleRunners(app) : undefined;
     const complete = snapshots.filter(({ state }) => state === "complete");
     const damaged = [...(opened?.lastVerifications() ?? [])].filter(([, { valid }]) => valid === 0);
     const sources = summarizeSources(snapshots);
@@ -54,6 +56,7 @@ export const command = defineAgentCommand({
       last_complete: time(complete.at(-1)?.startedMs),
       last_verified: time(verifiedMs),
       next_scheduled: toRunDocument(next),
+      automatic: runners?.automatic ?? (enabled ? null : false),
       coverage: coverageOf(opened?.fact("coverage")),
       sources: sources.map(({ last_started_ms, ...source }) => ({
         ...source,
@@ -62,6 +65,9 @@ export const command = defineAgentCommand({
       jobs: jobs.map((job) => toJobDocument(job, time)),
       catalogue: why ?? "ok",
     };
+    if (runners !== undefined && runners.automatic !== true) {
+      out.warn(`the schedule: ${describeRunners(runners)}`);
+    }
     out.result("backup-status", fields, () => format(fields, sources, jobs, nowMs, out.style));
     return fields.damaged.length === 0 ? ExitCode.success : ExitCode.findings;
   },

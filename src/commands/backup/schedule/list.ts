@@ -1,8 +1,10 @@
-// `backup schedule list` and `backup schedule next`: when what runs.
+// `backup schedule list`: when what runs, and whether anything runs it.
 
-import { backupSchedule, dueNow, lastRuns } from "../../../app/backup-schedule.ts";
-import { nextRun, nextTime } from "../../../backup/schedule.ts";
+import { backupSchedule, dueNow, tagSchedules } from "../../../app/backup-schedule.ts";
+import { describeRunners, findScheduleRunners } from "../../../app/schedule-runners.ts";
+import { nextRun } from "../../../backup/schedule.ts";
 import { ExitCode, formatRelative, formatTime } from "../../../core/index.ts";
+import { printable } from "../../../output/index.ts";
 import { defineAgentCommand } from "../../define.ts";
 import { toRunDocument } from "../run-due.ts";
 
@@ -13,18 +15,14 @@ export const command = defineAgentCommand({
   examples: ["citadel-agent backup schedule list"],
   async run({ app, out }) {
     const nowMs = app.system.clock.nowMs();
-    const schedule = backupSchedule(app);
-    const last = lastRuns(app);
+    const rows = tagSchedules(app);
     const enabled = app.settings.backup.enable_auto_backup;
-    const rows = schedule.map(({ tag, cron }) => ({
-      tag,
-      cron,
-      lastMs: last.get(tag),
-      nextMs: nextTime(cron, nowMs),
-    }));
+    const found = findScheduleRunners(app);
     const asTime = (atMs: number | undefined) => (atMs === undefined ? null : formatTime(atMs));
     const fields = {
       enabled,
+      automatic: enabled ? found.automatic : false,
+      runners: found.runners,
       schedule: rows.map(({ tag, cron, lastMs, nextMs }) => ({
         tag,
         cron,
@@ -32,16 +30,20 @@ export const command = defineAgentCommand({
         next: asTime(nextMs),
       })),
       due: toRunDocument(dueNow(app)),
-      next: enabled ? toRunDocument(nextRun(schedule, nowMs)) : null,
+      next: enabled ? toRunDocument(nextRun(backupSchedule(app), nowMs)) : null,
     };
     out.result("backup-schedule", fields, () => {
-      const ago = (atMs: number | undefined) =>
+      const last = (atMs: number | undefined) =>
         atMs === undefined ? "never" : formatRelative(atMs, nowMs);
+      const next = (atMs: number | undefined) =>
+        atMs !== undefined && atMs <= nowMs ? `due, ${formatRelative(atMs, nowMs)}` : last(atMs);
       const table = out.style.table(
-        rows.map(({ tag, cron, lastMs, nextMs }) => [tag, cron, ago(lastMs), ago(nextMs)]),
+        rows.map(({ tag, cron, lastMs, nextMs }) => [tag, cron, last(lastMs), next(nextMs)]),
         { header: ["TYPE", "CRON", "LAST", "NEXT"] },
       );
-      return enabled ? table : `${table}\nswitched off by BACKUP_ENABLE_AUTO_BACKUP`;
+      if (!enabled) return `${table}\nswitched off by BACKUP_ENABLE_AUTO_BACKUP`;
+      const tone = found.automatic === true ? "dim" : "warning";
+      return `${table}\n${out.style.paint(tone, printable(describeRunners(found)))}`;
     });
     return ExitCode.success;
   },

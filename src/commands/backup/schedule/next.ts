@@ -3,8 +3,10 @@
 import { backupSchedule } from "../../../app/backup-schedule.ts";
 import { nextRun } from "../../../backup/schedule.ts";
 import { ExitCode } from "../../../core/index.ts";
+import { findScheduleRunners, describeRunners } from "../../../app/schedule-runners.ts";
+import { printable } from "../../../output/index.ts";
 import { defineAgentCommand } from "../../define.ts";
-import { toRunDocument } from "../run-due.ts";
+import { formatDue, toRunDocument } from "../run-due.ts";
 
 export const command = defineAgentCommand({
   description: "the next run of the schedule, with its types",
@@ -13,12 +15,15 @@ export const command = defineAgentCommand({
   examples: ["citadel-agent backup schedule next"],
   async run({ app, out }) {
     const enabled = app.settings.backup.enable_auto_backup;
-    const run = enabled ? nextRun(backupSchedule(app), app.system.clock.nowMs()) : undefined;
-    out.result("backup-schedule-next", { next: toRunDocument(run) }, () =>
-      run === undefined
-        ? "nothing is scheduled"
-        : `${new Date(run.dueMs).toString()}  ${run.tags.join(", ")}`,
-    );
+    const nowMs = app.system.clock.nowMs();
+    const run = enabled ? nextRun(backupSchedule(app), nowMs) : undefined;
+    const found = findScheduleRunners(app);
+    const fields = { next: toRunDocument(run), automatic: enabled ? found.automatic : false };
+    out.result("backup-schedule-next", fields, () => {
+      if (run === undefined) return "nothing is scheduled";
+      const text = `${formatDue(run.dueMs, nowMs)}  ${run.tags.join(", ")}`;
+      return found.automatic === true ? text : `${text}\n${printable(describeRunners(found))}`;
+    });
     return ExitCode.success;
   },
 });

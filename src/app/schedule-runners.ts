@@ -1,0 +1,109 @@
+// Who runs the schedule on this host: the daemon, a timer, a crontab. A plan that nobody carries out is no plan.
+
+import { CitadelError, counted } from "../core/index.ts";
+import { findJobs } from "../host/validate/index.ts";
+import { lstat, stat } from "../system/index.ts";
+import { readLockHolder } from "../system/lock.ts";
+import type { App } from "./app.ts";
+import { readScheduleFiles } from "./schedule-files.ts";
+
+export interface ScheduleRunner {
+  readonly kind: "daemon" | "timer" | "crontab";
+  /** `process 812`, or the host path of the file. */
+  readonly where: string;
+  /** Why it runs nothing as it is; null: it runs what is due. */
+  readonly problem: string | null;
+}
+
+export interface ScheduleRunners {
+  readonly runners: readonly ScheduleRunner[];
+  /** Whether one of them works; null: none was found, and not every place could be read. */
+  readonly automatic: boolean | null;
+  /** What could not be read, with its reason. */
+  readonly unreadable: readonly string[];
+}
+
+/** Looks for whatever starts `backup run-due`. Changes nothing; reads what the caller may read. */
+export function findScheduleRunners(app: App): ScheduleRunners {
+  const { system, settings } = app;
+  const users = [...new Set(["root", settings.symlinks.symlink_owner])];
+  const files = readScheduleFiles(system.hostPaths, users);
+  const planned = files.flatMap((file) =>
+    findJobs(file)
+      .filter(({ command }) => /\brun-due\b/.test(command))
+      .map(({ path, command, problem }) => ({
+        kind: file.kind === "timer" ? ("timer" as const) : ("crontab" as const),
+        where: path,
+        problem:
+          problem ??
+          (file.kind === "timer" ? noSystemd(app) : undefined) ??
+          programProblem(app, command) ??
+          null,
+      })),
+  );
+  const runners = [...daemon(app), ...unique(planned)];
+  const unreadable = files.flatMap(({ unreadable: why }) => (why === undefined ? [] : [why]));
+  const isRun = runners.some(({ problem }) => problem === null);
+  return { runners, automatic: isRun ? true : unreadable.length > 0 ? null : false, unreadable };
+}
+
+/** The process that holds the daemon's lock. Below --root it starts no jobs: a tree is not a running host. */
+function daemon({ system: { hostPaths } }: App): ScheduleRunner[] {
+  if (hostPaths.relocated) return [];
+  const holder = readLockHolder(hostPaths.runtimeDir, "daemon");
+  if (holder === undefined) return [];
+  return [{ kind: "daemon", where: `process ${holder.pid}`, problem: null }];
+}
+
+/** A timer on a host where systemd does not run (a container) is a file. Below --root it is for the booted image. */
+function noSystemd({ system: { hostPaths } }: App): string | undefined {
+  if (hostPaths.relocated || lstat("/run/systemd/system")?.type === "directory") return undefined;
+  return "systemd does not run here";
+}
+
+/** A crontab has one line for each type. */
+function unique(runners: readonly ScheduleRunner[]): ScheduleRunner[] {
+  const byText = new Map(runners.map((runner) => [JSON.stringify(runner), runner]));
+  return [...byText.values()];
+}
+
+/** @param command the line of a unit or a crontab; its first word may be quoted */
+function programProblem(app: App, command: string): string | undefined {
+  const program = /^\s*["']?(\/[^\s"']+)/.exec(command)?.[1];
+  return program === undefined ? undefined : programFault(app, program);
+}
+
+/** Why a program cannot be started: not there, or nothing that runs. @param program host path */
+export function programFault({ system: { hostPaths } }: App, program: string): string | undefined {
+  const path = hostPaths.real(program);
+  try {
+    if (lstat(path) === undefined) return `there is no ${program}`;
+    const found = stat(path);
+    if (found === undefined && hostPaths.relocated) return undefined; // a link into the booted image
+    const isProgram = found?.type === "file" && (found.mode & 0o111) !== 0;
+    return isProgram ? undefined : `${program} is not a program that can be started`;
+  } catch (thrown) {
+    if (thrown instanceof CitadelError && thrown.kind === "permission") return undefined; // not known
+    throw thrown;
+  }
+}
+
+/** For a person: one line that says who runs the schedule, or that nobody does. */
+export function describeRunners({ runners, automatic, unreadable }: ScheduleRunners): string {
+  const broken = runners.filter(({ problem }) => problem !== null);
+  const why = broken.map(({ where, problem }) => `${where}: ${problem}`).join("; ");
+  if (automatic === true) {
+    const by = runners.filter(({ problem }) => problem === null);
+    const names = by.map(
+      ({ kind, where }) => `${kind === "daemon" ? "the daemon" : `the ${kind}`} (${where})`,
+    );
+    return `run by ${names.join(" and ")}${why === "" ? "" : `; not by ${why}`}`;
+  }
+  if (automatic === null) {
+    const rest =
+      unreadable.length > 1 ? ` (and ${counted(unreadable.length - 1, "more place")})` : "";
+    return `whether anything runs it is not known: ${unreadable[0] ?? ""}${rest}; ask as root`;
+  }
+  const cause = why === "" ? "" : ` (${why})`;
+  return `nobody runs it${cause}: start the service (\`citadel-agent service install --now\`), or \`citadel-agent backup schedule install\``;
+}
