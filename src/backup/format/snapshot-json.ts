@@ -63,7 +63,7 @@ export interface SnapshotRecord {
   readonly skipped: readonly SkippedPath[];
   /** The source had lost more than half against the parent, and --accept-shrink was given. */
   readonly shrunk: boolean;
-  /** Whether `data/` alone holds every file, so that `cp -a` restores the whole. */
+  /** Whether `data/` alone holds the content of every file. */
   readonly plain: boolean;
   readonly compression: PackMethod | null;
   readonly chunk_size: number;

@@ -44,7 +44,10 @@ export const command = defineAgentCommand({
       valueHint: "daily|weekly|monthly",
       description: "keeps it for that reason as well",
     },
-    plain: { type: "boolean", description: "stores nothing compressed: `cp -a data` restores all" },
+    plain: {
+      type: "boolean",
+      description: "stores nothing compressed: `data` holds every file as it was",
+    },
     crossFilesystems: {
       type: "boolean",
       description: "goes into file systems mounted below the source",
