@@ -14,7 +14,7 @@ import {
 import { type BytePath, absoluteBytes, displayPath } from "./format/byte-path.ts";
 import { chunkSizeBytes, type PackMethod } from "./format/manifest.ts";
 import { unpack } from "./unpack.ts";
-import { Xxh3 } from "./xxh3/xxh3.ts";
+import { openXxh3 } from "./xxh3/xxh3.ts";
 
 /** One file, or some chunks of it. */
 export interface CheckFile {
@@ -63,7 +63,7 @@ const pieceBytes = 1024 * 1024;
 class CheckMemory {
   /** A piece, and the next. */
   readonly pieces = [allocateAligned(pieceBytes), allocateAligned(pieceBytes)] as const;
-  readonly chunk = new Xxh3();
+  readonly chunk = openXxh3();
 }
 
 let memory: CheckMemory | undefined;

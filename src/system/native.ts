@@ -351,11 +351,12 @@ const [getFlags, setFlags] = [3, 4];
 /**
  * Goes on through the page cache where a file system took O_DIRECT at open(2) and refuses it at the call (EINVAL: its
  * blocks are larger than ours, or it has none). The call is worth repeating once: of several under way at a time only the
- * first finds the flag still set.
+ * first finds the flag still set. The file's clean pages are dropped.
  */
 export function leaveDirect(fd: number): void {
   const flags = libc.fcntl(fd, getFlags, 0);
   if (flags >= 0) libc.fcntl(fd, setFlags, flags & ~constants.O_DIRECT);
+  dropCache(fd); // what is read from now on should come from the device still
 }
 
 /** Flushes everything of the file system that holds `fd`, data and names (syncfs(2)). Blocks: call it in a worker. */

@@ -4,6 +4,10 @@
 import { afterAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
+import { FileHashes } from "../../src/backup/copy/hashes.ts";
+import { packStream } from "../../src/backup/copy/pack.ts";
+import { TargetFailure } from "../../src/backup/copy/target-failure.ts";
+import { openXxh3 } from "../../src/backup/xxh3/xxh3.ts";
 import { readXattrs, setXattr } from "../../src/system/native.ts";
 import {
   closeFile,
@@ -21,6 +25,7 @@ import {
   readBlock,
   readBlockAsync,
 } from "../../src/system/stored-files.ts";
+import { straceAvailable } from "../support/crash.ts";
 import { cliCommand, runCli } from "../support/run-cli.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -126,4 +131,52 @@ test("a call that O_DIRECT cannot take is done without: odd places and lengths, 
   expect(block.subarray(0, 4000).equals(memory.subarray(3, 4003))).toBe(true);
   expect(await readBlockAsync(stored, block, 0, 7, 4000, "odd")).toBe(4000);
   closeStored(stored);
+});
+
+test.skipIf(!straceAvailable)(
+  "attributes of what vanishes end nothing; an I/O error is told, unless the next try does not meet it",
+  async () => {
+    const source = `${root}/churning`;
+    fs.mkdirSync(`${source}/sub`, { recursive: true });
+    fs.symlinkSync("nowhere", `${source}/link`);
+    const traced = (error: string, attempts: number) => {
+      const inject = ["-e", "trace=llistxattr", "-e", `inject=llistxattr:error=${error}`];
+      const command = ["strace", "-f", "-qq", "-o", "/dev/null", ...inject, ...cliCommand()];
+      const words = ["--root", root, "--json", "backup", "create", "/churning", "--type", "full"];
+      const tries = { BACKUP_MAX_RETRY_ATTEMPTS: String(attempts), BACKUP_RETRY_DELAY_SECONDS: "5" };
+      return runCli(words, { env: { ...env, ...tries }, timeoutMs: 60_000, command });
+    };
+    for (const errno of ["ENOENT", "ENOTDIR"]) {
+      const run = await traced(errno, 1);
+      expect([errno, run.exitCode]).toEqual([errno, 0]);
+      expect(run.json()).toMatchObject({ entries: 3, skipped: [] });
+    }
+    const run = await traced("EIO", 1);
+    expect([run.exitCode, run.json()["entries"]]).toEqual([4, 3]);
+    expect(run.json()["skipped"]).toContainEqual({
+      path: "link",
+      reason: "unreadable",
+      error: "EIO",
+    });
+    const cleared = await traced("EIO:when=1", 2);
+    expect([cleared.exitCode, cleared.json()["skipped"]]).toEqual([0, []]);
+    expect(cleared.stderr).toContain("trying again");
+  },
+  120_000,
+);
+
+test("a packed copy that meets a full disk blames the disk, not the source", async () => {
+  fs.writeFileSync(`${root}/words`, "the same words again and again\n".repeat(50_000));
+  const source = openForReading(`${root}/words`, false);
+  const target = { fd: fs.openSync("/dev/full", "w"), direct: false };
+  const request = { root, method: "zstd", level: 3 } as const;
+  const ring = new Uint8Array(allocateAligned(4 * 1024 * 1024).buffer);
+  const { size } = fs.statSync(`${root}/words`);
+  const hashes = new FileHashes([], openXxh3());
+  const packed = packStream(source, target, request, size, hashes, ring);
+  const thrown: unknown = await packed.catch((error: unknown) => error);
+  expect(thrown).toBeInstanceOf(TargetFailure);
+  expect((thrown as Error).cause).toMatchObject({ code: "ENOSPC" });
+  closeFile(source.fd);
+  fs.closeSync(target.fd);
 });

@@ -25,7 +25,7 @@ import {
   writeFullySync,
 } from "../../system/raw-file.ts";
 import { chunkSizeBytes, maxHoles, type PackedContent } from "../format/index.ts";
-import { Xxh3 } from "../xxh3/xxh3.ts";
+import { openXxh3 } from "../xxh3/xxh3.ts";
 import { FileHashes } from "./hashes.ts";
 import {
   type CopiedContent,
@@ -42,6 +42,7 @@ import {
   packWhole,
   describePacked,
 } from "./pack.ts";
+import { TargetFailure, onTarget } from "./target-failure.ts";
 import {
   CandidateDiffers,
   SourceChanged,
@@ -58,18 +59,7 @@ const directFromBytes = 128 * 1024;
 export class CopyMemory {
   /** A chunk: four slices on their way through. */
   readonly ring = new Uint8Array(new ArrayBuffer(chunkSizeBytes));
-  readonly chunk = new Xxh3();
-}
-
-/** Wraps an error of the target side, so that running out of space is not taken for a bad source. */
-class TargetFailure extends Error {}
-
-function onTarget<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (thrown) {
-    throw new TargetFailure("target", { cause: thrown });
-  }
+  readonly chunk = openXxh3();
 }
 
 /** Everything about one try. */
@@ -286,8 +276,8 @@ async function storeLarge(attempt: Attempt): Promise<Stored> {
   }
   const target = attempt.created.at(-1)?.file ?? openData(attempt, false);
   onTarget(() => truncateFile(target.fd, size));
-  if (!source.direct) dropCache(source.fd);
-  if (!target.direct) dropCache(target.fd);
+  dropCache(source.fd); // O_DIRECT may have been left on the way
+  dropCache(target.fd);
   const writtenBytes = ranges.data.reduce((sum, [start, end]) => sum + end - start, 0);
   return { ...base, outcome: "copied", writtenBytes, reflinked: false };
 }
@@ -333,7 +323,7 @@ async function storeLargePacked(attempt: Attempt): Promise<Stored | undefined> {
   created.push(target);
   const hashes = new FileHashes(job.digests, memory.chunk);
   const packed = await packStream(source, target.file, pack, before.sizeBytes, hashes, memory.ring);
-  if (!source.direct) dropCache(source.fd);
+  dropCache(source.fd);
   const { sha256, xxh3, digests } = hashes.finish();
   return {
     outcome: "copied",

@@ -10,11 +10,12 @@ import {
 } from "../../system/raw-file.ts";
 import { chunkSizeBytes, packExtensions, type PackedContent } from "../format/index.ts";
 import { isErrno } from "../../system/errno.ts";
-import { Xxh3 } from "../xxh3/xxh3.ts";
+import { openXxh3, type Xxh3 } from "../xxh3/xxh3.ts";
 import { compressFrame, frameBytes, isWorthwhile, staysPlain } from "./codec.ts";
 import { FileHashes } from "./hashes.ts";
 import type { CopyJob, PackRequest } from "./job.ts";
 import { SourceChanged } from "./stream.ts";
+import { onTarget } from "./target-failure.ts";
 
 const sampleBytes = 64 * 1024;
 const samples = 8;
@@ -86,6 +87,7 @@ export function describePacked(stored: Uint8Array, request: PackRequest): Packed
 /**
  * Reads a large file once, hashes it and writes it packed, frame by frame.
  * @param ring a frame at least
+ * @throws TargetFailure, SourceChanged, the system's error of the source
  */
 export async function packStream(
   source: OpenedFile,
@@ -105,7 +107,7 @@ export async function packStream(
     const block = slot.subarray(0, want);
     hashes.take(block, at % chunkSizeBytes === 0 || at === sizeBytes);
     const frame = compressFrame(block, request.method, request.level);
-    writeFullySync(target.fd, frame, stored.sizeBytes);
+    onTarget(() => writeFullySync(target.fd, frame, stored.sizeBytes));
     stored.add(frame);
   }
   return stored.describe(request);
@@ -116,7 +118,7 @@ let storedChunk: Xxh3 | undefined;
 
 /** Hashes of stored bytes that come in pieces of any length. */
 class StoredHashes {
-  readonly #hashes = new FileHashes([], (storedChunk ??= new Xxh3()));
+  readonly #hashes = new FileHashes([], (storedChunk ??= openXxh3()));
   sizeBytes = 0;
 
   add(bytes: Uint8Array): void {

@@ -319,12 +319,26 @@ export class SnapshotBuilder {
   #takeDirectory(base: EntryBase): void {
     const isRootItself = base.path === ".";
     if (!isRootItself) placeDirectory(`${this.#data}/${base.path}`);
-    const xattrs = readXattrs(isRootItself ? this.#source : `${this.#source}/${base.path}`);
+    const xattrs = this.#xattrsOf(base.path);
     this.#push({ ...base, type: "directory", xattrs });
   }
 
+  /** Attributes of what the walk has just seen. Gone or replaced meanwhile: it had none. */
+  #xattrsOf(path: BytePath): ReadonlyMap<string, Uint8Array> | undefined {
+    try {
+      return readXattrs(path === "." ? this.#source : `${this.#source}/${path}`);
+    } catch (thrown) {
+      if (!isErrno(thrown)) throw thrown;
+      if (!["ENOENT", "ENOTDIR", "ELOOP"].includes(thrown.code)) {
+        const message = `its extended attributes cannot be read: ${thrown.code}`;
+        this.skips.add(path, "unreadable", { errno: thrown.code, message });
+      }
+      return undefined;
+    }
+  }
+
   #takeSymlink(base: EntryBase, target: BytePath): void {
-    const xattrs = readXattrs(`${this.#source}/${base.path}`);
+    const xattrs = this.#xattrsOf(base.path);
     placeSymlink(`${this.#data}/${base.path}`, target, { ...base, xattrs });
     if (target.startsWith("/") && !isWithin(normalizePath(target), this.#source)) {
       this.outsideLinks += 1;

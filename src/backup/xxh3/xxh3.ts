@@ -49,8 +49,14 @@ interface Exports {
 
 let compiled: WebAssembly.Module | undefined;
 
-function instantiate(): Exports {
-  compiled ??= new WebAssembly.Module(Buffer.from(xxh3Module, "base64"));
+/** @returns undefined where the engine has no 128-bit vectors: on processors without AVX, before 2011 */
+function instantiate(): Exports | undefined {
+  try {
+    compiled ??= new WebAssembly.Module(Buffer.from(xxh3Module, "base64"));
+  } catch (thrown) {
+    if (!(thrown instanceof WebAssembly.CompileError)) throw thrown;
+    return undefined;
+  }
   return new WebAssembly.Instance(compiled).exports as unknown as Exports;
 }
 
@@ -64,8 +70,30 @@ function toHex(hash: bigint): string {
 }
 
 /** XXH3-64 of a content after another, each in pieces of any length. */
-export class Xxh3 {
-  readonly #wasm = instantiate();
+export interface Xxh3 {
+  /**
+   * Where the next bytes may be put before `put` is told how many: what is read from a file with a call that waits need
+   * not be copied. (Bun's other calls copy what they read into the memory of WebAssembly themselves.)
+   * @returns at least one byte; beginning on a page when what went before was whole pages
+   */
+  readonly room: Buffer<ArrayBuffer>;
+  /** Takes bytes that lie at the beginning of `room`. */
+  put(count: number): void;
+  update(bytes: Uint8Array): void;
+  /** @returns the hash as 16 lower-case hex digits; the next bytes begin another content */
+  digest(): string;
+  /** Drops what was given: the next bytes begin another content. */
+  forget(): void;
+}
+
+/** Opens one for a thread, to be used for one content at a time. */
+export function openXxh3(): Xxh3 {
+  const wasm = instantiate();
+  return wasm === undefined ? new WholeXxh3() : new VectorXxh3(wasm);
+}
+
+class VectorXxh3 implements Xxh3 {
+  readonly #wasm: Exports;
   readonly #memory: DataView;
   readonly #all: Uint8Array<ArrayBuffer>;
   /** Bytes that lie in the buffer, not taken yet. */
@@ -73,26 +101,21 @@ export class Xxh3 {
   /** Bytes that were taken into the accumulators. */
   #taken = 0;
 
-  constructor() {
-    const { memory } = this.#wasm;
+  constructor(wasm: Exports) {
+    this.#wasm = wasm;
+    const { memory } = wasm;
     memory.grow(Math.ceil((bufferAt + bufferBytes - memory.buffer.byteLength) / 65_536));
     const buffer = memory.buffer as ArrayBuffer;
     this.#memory = new DataView(buffer);
     this.#all = new Uint8Array(buffer);
   }
 
-  /**
-   * Where the next bytes may be put before `put` is told how many: what is read from a file with a call that waits need
-   * not be copied. (Bun's other calls copy what they read into the memory of WebAssembly themselves.)
-   * @returns at least one byte; all of the buffer, beginning on a page, when its size divides what went before
-   */
   get room(): Buffer<ArrayBuffer> {
     if (this.#waiting === bufferBytes) this.#takeBuffer();
     const { buffer } = this.#all;
     return Buffer.from(buffer, bufferAt + this.#waiting, bufferBytes - this.#waiting);
   }
 
-  /** Takes bytes that lie at the beginning of `room`. */
   put(count: number): void {
     this.#waiting += count;
   }
@@ -117,7 +140,6 @@ export class Xxh3 {
     this.#waiting = 0;
   }
 
-  /** @returns the hash as 16 lower-case hex digits; the next bytes begin another content */
   digest(): string {
     const length = this.#waiting;
     const total = this.#taken + length;
@@ -134,7 +156,6 @@ export class Xxh3 {
     return toHex(this.#merge(BigInt(total)));
   }
 
-  /** Drops what was given: the next bytes begin another content. */
   forget(): void {
     this.#waiting = 0;
     this.#taken = 0;
@@ -168,5 +189,42 @@ export class Xxh3 {
     hash ^= hash >> 37n;
     hash = BigInt.asUintN(64, hash * avalanchePrime);
     return hash ^ (hash >> 32n);
+  }
+}
+
+/** Keeps the whole content (16 MiB here) until it is asked for. */
+class WholeXxh3 implements Xxh3 {
+  #bytes = Buffer.from(new ArrayBuffer(bufferBytes));
+  #filled = 0;
+
+  get room(): Buffer<ArrayBuffer> {
+    if (this.#filled === this.#bytes.length) this.#grow();
+    return this.#bytes.subarray(this.#filled);
+  }
+
+  #grow(): void {
+    const larger = Buffer.from(new ArrayBuffer(2 * this.#bytes.length));
+    this.#bytes.copy(larger);
+    this.#bytes = larger;
+  }
+
+  put(count: number): void {
+    this.#filled += count;
+  }
+
+  update(bytes: Uint8Array): void {
+    while (this.#bytes.length - this.#filled < bytes.length) this.#grow();
+    this.#bytes.set(bytes, this.#filled);
+    this.#filled += bytes.length;
+  }
+
+  digest(): string {
+    const hash = xxh3Of(this.#bytes.subarray(0, this.#filled));
+    this.forget();
+    return hash;
+  }
+
+  forget(): void {
+    this.#filled = 0;
   }
 }
