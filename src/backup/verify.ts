@@ -1,6 +1,7 @@
 // Verifies one snapshot: metadata, structure, content, in one pass over the manifest. Content is checked by worker
 // threads (content-check.ts), a bounded number of jobs in flight, so that memory does not grow with the snapshot.
 
+import { temporaryPrefix } from "../system/atomic-write.ts";
 import { CitadelError } from "../core/index.ts";
 import { listDirectory, lstat, type Clock } from "../system/index.ts";
 import { trimMemory } from "../system/memory.ts";
@@ -157,7 +158,10 @@ class Verification {
     const known = new Set([snapshotJsonName, manifestName, "data", "packed"]);
     for (const name of Object.keys(record.sums_sha256)) known.add(name);
     for (const name of listDirectory(directory) ?? []) {
-      if (!known.has(name)) this.#fail(fromText(name), "extra");
+      // what a repair makes, or left when it was killed, is no part of the snapshot: nobody restores it
+      if (!known.has(name) && !name.startsWith(temporaryPrefix)) {
+        this.#fail(fromText(name), "extra");
+      }
     }
     if (lstat(directory)?.mode !== 0o700) this.#fail(fromText("."), "mode");
   }

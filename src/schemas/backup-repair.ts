@@ -12,6 +12,7 @@ export const schema = document("backup-repair", "what was healed in a snapshot, 
   shared: list(
     object({ snapshot: text, path: text, "path_b64?": text, healed: bool, reason: nullable(text) }),
   ),
+  names_left: count,
   bytes_written: count,
   valid: bool,
   applied: bool,

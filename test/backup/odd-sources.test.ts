@@ -143,7 +143,10 @@ test.skipIf(!straceAvailable)(
       const inject = ["-e", "trace=llistxattr", "-e", `inject=llistxattr:error=${error}`];
       const command = ["strace", "-f", "-qq", "-o", "/dev/null", ...inject, ...cliCommand()];
       const words = ["--root", root, "--json", "backup", "create", "/churning", "--type", "full"];
-      const tries = { BACKUP_MAX_RETRY_ATTEMPTS: String(attempts), BACKUP_RETRY_DELAY_SECONDS: "5" };
+      const tries = {
+        BACKUP_MAX_RETRY_ATTEMPTS: String(attempts),
+        BACKUP_RETRY_DELAY_SECONDS: "5",
+      };
       return runCli(words, { env: { ...env, ...tries }, timeoutMs: 60_000, command });
     };
     for (const errno of ["ENOENT", "ENOTDIR"]) {

@@ -193,13 +193,87 @@ test("every name of a damaged inode gets the healed file: in the snapshot and in
   expect(new Set(inodes).size).toBe(1); // stored once, as before
 });
 
-test("what a killed repair left is removed by the next", async () => {
+test("what a killed repair left is no part of the snapshot, and the next one removes it", async () => {
   const { source, repository } = world("leftover");
   fs.writeFileSync(`${source}/a`, "a");
   const { directory } = buildSnapshot(repository, source);
-  const leftover = `${directory}/data/.citadel-agent.0123456789abcdef01234567.tmp`;
+  const leftover = `${directory}/.citadel-agent.0123456789abcdef01234567.tmp`;
   fs.writeFileSync(leftover, "half");
+  expect((await verify(open(directory))).valid).toBe(true);
+  write(`${directory}/data/a`, 0, "b");
   const { report, after } = await heal(directory, repository);
-  expect(report.healed.map(({ reason }) => reason)).toEqual(["removed: a killed repair left it"]);
+  expect(report.lost).toEqual([]);
   expect([fs.existsSync(leftover), after.valid]).toEqual([false, true]);
+});
+
+test("a sound donor is found behind any number that share the damage", async () => {
+  const { source, repository } = world("many");
+  fs.writeFileSync(`${source}/words`, text);
+  const sound = buildSnapshot(repository, source, { atMs: 1000 });
+  const shared = `${dir}/many/shared`;
+  fs.writeFileSync(shared, text);
+  const damaged = Array.from({ length: 20 }, (_, at) => {
+    const { directory } = buildSnapshot(repository, source, { atMs: 2000 + at });
+    fs.rmSync(`${directory}/data/words`);
+    fs.linkSync(shared, `${directory}/data/words`);
+    return directory;
+  });
+  const copies = Array.from({ length: 20 }, (_, at) => {
+    const { directory } = buildSnapshot(repository, source, { atMs: 3000 + at });
+    write(`${directory}/data/words`, 5, "each damaged by itself");
+    return directory;
+  });
+  expect(copies).toHaveLength(20);
+  fs.rmSync(`${source}/words`);
+  write(shared, 5, "damaged for all");
+  fs.rmSync(shared);
+  const { report, after } = await heal(damaged[7] as string, repository);
+  expect(report.healed.map(({ reason }) => reason)).toEqual([sound.id]);
+  expect([report.lost, after.valid, report.namesLeft]).toEqual([[], true, 0]);
+  expect(report.shared).toHaveLength(19);
+});
+
+test("nothing is written through a link in the place of a directory, which becomes one again", async () => {
+  const { source, repository } = world("planted");
+  fs.mkdirSync(`${source}/sub`);
+  fs.writeFileSync(`${source}/sub/file`, text);
+  const { directory } = buildSnapshot(repository, source);
+  const victim = `${dir}/planted/victim`;
+  fs.mkdirSync(victim, { mode: 0o700 });
+  fs.rmSync(`${directory}/data/sub`, { recursive: true });
+  fs.symlinkSync(victim, `${directory}/data/sub`);
+  const { report, after } = await heal(directory, repository);
+  expect(fs.readdirSync(victim)).toEqual([]);
+  expect(fs.statSync(victim).mode & 0o7777).toBe(0o700);
+  expect([report.lost, after.failures]).toEqual([[], []]);
+});
+
+test("names of a damaged file where nothing may be mended are counted", async () => {
+  const { source, repository } = world("closed");
+  fs.writeFileSync(`${source}/words`, text);
+  const [first, second] = [1000, 2000].map((atMs) => buildSnapshot(repository, source, { atMs }));
+  if (first === undefined || second === undefined) throw new Error("two were to be made");
+  fs.rmSync(`${second.directory}/data/words`);
+  fs.linkSync(`${first.directory}/data/words`, `${second.directory}/data/words`);
+  fs.chmodSync(second.directory, 0o755); // anybody could have made that one
+  write(`${first.directory}/data/words`, 5, "damage");
+  const { report, after } = await heal(first.directory, repository);
+  expect([report.shared, report.namesLeft, after.valid]).toEqual([[], 1, true]);
+});
+
+test("a range with the right XXH3 and the wrong bytes is told by the SHA-256 of the whole", async () => {
+  const { source, repository } = world("collision");
+  fs.writeFileSync(`${source}/words`, text);
+  // as good as a collision: a manifest whose XXH3 is that of other bytes, which the source has
+  const other = Buffer.from(text).fill("z", 0, 100);
+  const forged = Bun.hash.xxHash3(other).toString(16).padStart(16, "0");
+  const { directory } = buildSnapshot(repository, source, {
+    forge: (entries) =>
+      entries.map((entry) => (entry.type === "file" ? { ...entry, xxh3: [forged] } : entry)),
+  });
+  const sound = buildSnapshot(repository, source, { atMs: 1000 });
+  fs.writeFileSync(`${source}/words`, other);
+  const { report } = await heal(directory, repository);
+  expect(report.healed.map(({ reason }) => reason)).toEqual([sound.id]);
+  expect(fs.readFileSync(`${directory}/data/words`).equals(text)).toBe(true);
 });

@@ -2,7 +2,6 @@
 // here is trusted: every byte is proved by hash before it is used.
 
 import { CitadelError } from "../../core/index.ts";
-import { statExact } from "../../system/native.ts";
 import {
   allocateAligned,
   closeStored,
@@ -19,6 +18,7 @@ import {
 } from "../format/manifest.ts";
 import { readManifest } from "../snapshot-reader.ts";
 import { unpack } from "../unpack.ts";
+import { type Inode, inodeOf } from "./snapshot-tree.ts";
 
 export interface Donor {
   /** Absolute, one character per byte. */
@@ -34,6 +34,9 @@ export interface DonorSnapshot {
   readonly id: string;
   readonly directory: string;
 }
+
+/** So many for one content: more that all are damaged would be a disk beyond help. */
+const maxDonors = 256;
 
 /** Donors by the SHA-256 of the original content. */
 export type Donors = ReadonlyMap<string, readonly Donor[]>;
@@ -51,18 +54,21 @@ export function findDonors(
   const donors = new Map<string, Donor[]>();
   const damagedPaths = new Set(damaged.map(({ path }) => path));
   for (const entry of damaged) {
-    if (entry.type !== "file") continue;
+    if (entry.type !== "file" || entry.size === 0) continue;
     const known = donors.get(entry.sha256) ?? [];
-    known.push({ path: `${source}/${entry.path}`, what: "the source", packed: undefined });
+    if (known.length < maxDonors / 2)
+      known.push({ path: `${source}/${entry.path}`, what: "the source", packed: undefined });
     donors.set(entry.sha256, known);
   }
   for (const snapshot of [own, ...others]) {
     const isOwn = snapshot === own;
     for (const entry of entriesOf(snapshot.directory)) {
       if (entry.type !== "file" || (isOwn && damagedPaths.has(entry.path))) continue;
+      const known = donors.get(entry.sha256);
+      if (known === undefined || known.length >= maxDonors) continue;
       const path = `${fromText(snapshot.directory)}/${storedPath(entry)}`;
       const what = isOwn ? "another file of it" : snapshot.id;
-      donors.get(entry.sha256)?.push({ path, what, packed: entry.packed });
+      known.push({ path, what, packed: entry.packed });
     }
   }
   return donors;
@@ -73,21 +79,6 @@ function* entriesOf(directory: string): Generator<ManifestEntry> {
     yield* readManifest(directory);
   } catch (thrown) {
     if (!(thrown instanceof CitadelError)) throw thrown; // a damaged manifest names no donor
-  }
-}
-
-/** What tells one file from another on this machine. */
-export interface Inode {
-  readonly dev: number;
-  readonly ino: bigint;
-}
-
-/** The inode of a stored file. @returns undefined where nothing is, or nothing can be seen */
-export function inodeOf(path: string): (Inode & { readonly linkCount: number }) | undefined {
-  try {
-    return statExact(path);
-  } catch {
-    return undefined;
   }
 }
 

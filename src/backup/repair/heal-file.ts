@@ -2,27 +2,23 @@
 // from the original content, packed or unpacked again. Only what has the manifest's SHA-256 in the end gets the name.
 
 import { messageOf } from "../../core/index.ts";
-import { temporaryName } from "../../system/index.ts";
 import {
   type OpenedFile as WritableFile,
   closeFile,
   createForWriting,
   flushFile,
-  makeDirectory,
-  openDirectory,
   removeFile,
-  renamePath,
   setAttributes,
   truncateFile,
   writeFullySync,
 } from "../../system/raw-file.ts";
 import { closeStored, readBlock, type OpenedFile } from "../../system/stored-files.ts";
 import { compressFrame, frameBytes } from "../copy/codec.ts";
-import type { BytePath } from "../format/byte-path.ts";
 import { chunkSizeBytes, type FileEntry, storedPath } from "../format/manifest.ts";
 import { dataWithin } from "../restore-content.ts";
 import { xxh3Of } from "../xxh3/xxh3.ts";
-import { type Donor, type Inode, inodeOf, openDonor, originalOf } from "./donors.ts";
+import { type Donor, isSameInode, openDonor, originalOf } from "./donors.ts";
+import { type Inode, type SnapshotTree, inodeOf } from "./snapshot-tree.ts";
 
 /** Files held open at a time. */
 const maxOpenDonors = 16;
@@ -31,13 +27,12 @@ export interface Healed {
   /** Who gave the bytes. */
   readonly from: string;
   readonly bytesWritten: number;
-  /** The inode that lay there and has further names: they are damaged still. */
-  readonly shared: Inode | undefined;
+  /** The inode that lay there, where it has further names: they are damaged still. */
+  readonly shared: (Inode & { readonly namesLeft: number }) | undefined;
 }
 
 export interface HealContext {
-  /** The way to the snapshot's directory, one character per byte. */
-  readonly base: string;
+  readonly tree: SnapshotTree;
   readonly donors: readonly Donor[];
   /** Of a chunk, aligned. */
   readonly buffer: Buffer;
@@ -50,37 +45,26 @@ type Content = Pick<FileEntry, "size" | "sha256" | "xxh3">;
 
 /** @throws Error saying what nobody has; the system's error of the target */
 export async function healFile(entry: FileEntry, context: HealContext): Promise<Healed> {
-  const path = `${context.base}/${storedPath(entry)}`;
-  const parent = path.slice(0, path.lastIndexOf("/"));
-  const former = inodeOf(path);
-  makeParents(context.base, storedPath(entry));
-  const temporary = `${parent}/${temporaryName()}`;
+  const { tree } = context;
+  const path = storedPath(entry);
+  tree.makeParents(path);
+  const former = tree.inodeOf(path);
+  const temporary = tree.temporary();
   const output = createForWriting(temporary, false);
   let isDone = false;
   try {
     const from = await fill(entry, context, output, former);
     setAttributes(output.fd, entry);
     await flushFile(output.fd);
-    renamePath(temporary, path);
-    await flushDirectory(parent);
+    tree.move(temporary, path);
+    await tree.flushParent(path);
     isDone = true;
-    const shared = former !== undefined && former.linkCount > 1 ? former : undefined;
+    const namesLeft = (former?.linkCount ?? 1) - 1;
+    const shared = former === undefined || namesLeft === 0 ? undefined : { ...former, namesLeft };
     return { from, bytesWritten: entry.packed?.size ?? entry.size, shared };
   } finally {
     closeFile(output.fd);
     if (!isDone) removeFile(temporary);
-  }
-}
-
-async function flushDirectory(path: string): Promise<void> {
-  const fd = openDirectory(path);
-  await flushFile(fd).finally(() => closeFile(fd));
-}
-
-/** Makes the directories above a stored file. */
-export function makeParents(base: string, path: BytePath): void {
-  for (let end = path.indexOf("/"); end !== -1; end = path.indexOf("/", end + 1)) {
-    makeDirectory(`${base}/${path.slice(0, end)}`, 0o700);
   }
 }
 
@@ -95,21 +79,30 @@ async function fill(
   const alike = context.donors.filter(
     ({ packed }) => (packed === undefined ? undefined : packed.sha256) === entry.packed?.sha256,
   );
-  const path = `${context.base}/${storedPath(entry)}`;
-  const gap = new Assembly(entry, content, context.buffer, output);
-  const from = gap.run(path, alike, former);
+  const assembly = new Assembly(entry, content, context.buffer, output);
+  const from = assembly.run(context.tree.at(storedPath(entry)), alike, former);
   if (from !== undefined) return from;
   for (const donor of context.donors) {
-    if (alike.includes(donor) && donor.packed === undefined) continue;
+    // its ranges were tried, unless somebody's range had the right XXH3 and was wrong all the same
+    if (alike.includes(donor) && donor.packed === undefined && !assembly.wasMisled) continue;
     if (await convert(entry, context, donor, output, former)) return donor.what;
   }
-  throw new Error(gap.why);
+  throw new Error(assembly.why);
+}
+
+interface OpenDonor {
+  readonly file: OpenedFile;
+  /** Undefined: the damaged file itself. */
+  readonly what: string | undefined;
 }
 
 /** Puts the stored bytes together chunk by chunk. */
 class Assembly {
   readonly #used = new Set<string>();
+  readonly #open: OpenDonor[] = [];
   why = "what was put together is not the original";
+  /** Every range had the right XXH3, and the whole not the right SHA-256. */
+  wasMisled = false;
 
   constructor(
     private readonly entry: FileEntry,
@@ -120,31 +113,23 @@ class Assembly {
 
   /** @returns who gave the bytes; undefined where some are missing: `why` */
   run(own: string, donors: readonly Donor[], former: Inode | undefined): string | undefined {
-    const { size } = this.content;
-    const files: { file: OpenedFile; what: string | undefined }[] = [];
+    const itself = openDonor({ path: own }, this.content.size, undefined);
+    if (itself !== undefined) this.#open.push({ file: itself, what: undefined });
     try {
-      const itself = openDonor({ path: own }, size, undefined);
-      if (itself !== undefined) files.push({ file: itself, what: undefined });
-      for (const donor of donors) {
-        if (files.length === maxOpenDonors) break;
-        const file = openDonor(donor, size, former);
-        if (file !== undefined) files.push({ file, what: donor.what });
-      }
-      return this.#assemble(files);
+      return this.#assemble(distinct(donors, former));
     } finally {
-      for (const { file } of files) closeStored(file);
+      for (const { file } of this.#open) closeStored(file);
     }
   }
 
-  #assemble(
-    files: readonly { readonly file: OpenedFile; readonly what: string | undefined }[],
-  ): string | undefined {
+  #assemble(donors: Donor[]): string | undefined {
     const { xxh3, size, sha256 } = this.content;
     const hasher = new Bun.CryptoHasher("sha256");
     for (const [index, hash] of xxh3.entries()) {
       const start = index * chunkSizeBytes;
       const length = Math.min(chunkSizeBytes, size - start);
-      const giver = files.find(({ file }) => this.#isChunk(file, start, length, hash));
+      const isRight = ({ file }: OpenDonor) => this.#isChunk(file, start, length, hash);
+      const giver = this.#open.find(isRight) ?? this.#findFurther(donors, isRight);
       if (giver === undefined) {
         this.why = `nobody has bytes ${start}-${start + length}`;
         return undefined;
@@ -155,8 +140,24 @@ class Assembly {
       writeData(this.output, this.entry, bytes, start);
     }
     truncateFile(this.output.fd, size);
-    if (hasher.digest("hex") !== sha256) return undefined;
-    return [...this.#used].join(", ") || "itself";
+    this.wasMisled = hasher.digest("hex") !== sha256;
+    return this.wasMisled ? undefined : [...this.#used].join(", ") || "itself";
+  }
+
+  /** Opens donors one after another until one is right. Those that are open stay so, up to a number. */
+  #findFurther(donors: Donor[], isRight: (donor: OpenDonor) => boolean): OpenDonor | undefined {
+    for (let donor = donors.shift(); donor !== undefined; donor = donors.shift()) {
+      const file = openDonor(donor, this.content.size, undefined);
+      if (file === undefined) continue;
+      if (this.#open.length >= maxOpenDonors) {
+        const [oldest] = this.#open.splice(1, 1); // the first is the damaged file itself
+        if (oldest !== undefined) closeStored(oldest.file);
+      }
+      const opened = { file, what: donor.what };
+      this.#open.push(opened);
+      if (isRight(opened)) return opened;
+    }
+    return undefined;
   }
 
   /** Reads a chunk into the buffer. @returns whether it is the right one */
@@ -235,4 +236,15 @@ async function* packed(
     }
   }
   if (fill > 0) yield compressFrame(frame.subarray(0, fill), method, level);
+}
+
+/** One donor of each inode, without the damaged one. */
+function distinct(donors: readonly Donor[], damaged: Inode | undefined): Donor[] {
+  const seen = new Set<string>();
+  return donors.filter(({ path }) => {
+    const inode = inodeOf(path);
+    if (inode === undefined || isSameInode(inode, damaged)) return false;
+    const key = `${inode.dev}:${inode.ino}`;
+    return !seen.has(key) && seen.add(key).size > 0;
+  });
 }

@@ -3,18 +3,10 @@
 // A healed file is a new one beside the damaged one, renamed over it; whoever shared the damaged one gets the new one too.
 
 import { CitadelError, messageOf, nameOf, parentOf } from "../../core/index.ts";
-import { temporaryName, temporaryPrefix } from "../../system/atomic-write.ts";
 import { fromErrno, isErrno } from "../../system/errno.ts";
 import { pinOwn } from "../../system/pinned-directory.ts";
-import {
-  makeDirectory,
-  makeSymlink,
-  removeFile,
-  renamePath,
-  setMode,
-} from "../../system/raw-file.ts";
 import { allocateAligned } from "../../system/stored-files.ts";
-import { type BytePath, fromText, lastPart } from "../format/byte-path.ts";
+import { type BytePath, fromText } from "../format/byte-path.ts";
 import {
   chunkSizeBytes,
   type FileEntry,
@@ -25,8 +17,9 @@ import type { FoundSnapshot } from "../repository.ts";
 import { readManifest } from "../snapshot-reader.ts";
 import type { VerifyReport } from "../verify-report.ts";
 import { type Donors, findDonors } from "./donors.ts";
-import { NotWritten, healFile, makeParents } from "./heal-file.ts";
+import { NotWritten, healFile } from "./heal-file.ts";
 import { type Sharer, Replacements, mendSharers } from "./sharers.ts";
+import { SnapshotTree } from "./snapshot-tree.ts";
 
 export interface RepairFinding {
   readonly path: BytePath;
@@ -41,6 +34,8 @@ export interface RepairReport {
   readonly lost: readonly RepairFinding[];
   /** Names in other snapshots that shared what was damaged: they share the healed file now, or `failure` says why not. */
   readonly shared: readonly Sharer[];
+  /** Names of damaged files that lie where nothing could be mended: in snapshots that are partial, damaged, not ours. */
+  readonly namesLeft: number;
   readonly bytesWritten: number;
 }
 
@@ -68,7 +63,8 @@ export async function repairSnapshot(
   // Written into as root: only what nobody else could have prepared, and held open while we are at it.
   using pin = pinOwn(parentOf(snapshot.directory), nameOf(snapshot.directory));
   if (pin === undefined) throw notOurs(snapshot);
-  const base = fromText(pin.through);
+  using tree = new SnapshotTree(pin);
+  tree.dropLeftovers();
   const damaged: ManifestEntry[] = [];
   for (const entry of readManifest(pin.through)) {
     if (wrong.has(storedPath(entry))) damaged.push(entry);
@@ -77,7 +73,7 @@ export async function repairSnapshot(
   const own = { id: snapshot.id, directory: pin.through };
   const level = record.settings["compression_level"];
   const healer = new Healer(
-    base,
+    tree,
     snapshot.directory,
     findDonors(damaged, source, own, options.others),
     typeof level === "number" ? level : defaultLevel,
@@ -93,9 +89,12 @@ export async function repairSnapshot(
   } finally {
     shared = mendSharers(healer.replacements, options.others);
   }
-  for (const [path, { reason }] of wrong) healer.judgeRest(path, reason);
-  const { healed, lost, bytesWritten } = healer;
-  return { snapshot: snapshot.id, healed, lost, shared, bytesWritten };
+  const { healed, lost, bytesWritten, replacements } = healer;
+  for (const [path, { reason }] of wrong) {
+    lost.push({ path, reason: `${reason}: for a person to judge` });
+  }
+  const { namesLeft } = replacements;
+  return { snapshot: snapshot.id, healed, lost, shared, namesLeft, bytesWritten };
 }
 
 /** Of zstd: what BACKUP_COMPRESSION_LEVEL is where nobody sets it. */
@@ -104,17 +103,19 @@ const defaultLevel = 3;
 class Healer {
   readonly healed: RepairFinding[] = [];
   lost: RepairFinding[] = [];
-  readonly replacements = new Replacements();
+  readonly replacements: Replacements;
   bytesWritten = 0;
   readonly #buffer = allocateAligned(chunkSizeBytes);
 
   constructor(
-    private readonly base: string,
+    private readonly tree: SnapshotTree,
     /** The snapshot's directory, for messages. */
     private readonly shown: string,
     private readonly donors: Donors,
     private readonly level: number,
-  ) {}
+  ) {
+    this.replacements = new Replacements(tree);
+  }
 
   async heal(entry: ManifestEntry): Promise<void> {
     const path = storedPath(entry);
@@ -130,18 +131,22 @@ class Healer {
   }
 
   async #healFile(entry: FileEntry): Promise<string> {
-    const path = `${this.base}/${storedPath(entry)}`;
-    if (this.replacements.mend(path, entry.sha256)) return "its other name";
-    const { base, level } = this;
+    const path = storedPath(entry);
+    const { tree, level } = this;
+    if (this.replacements.mend(tree, path, entry.sha256)) return "its other name";
     const donors = this.donors.get(entry.sha256) ?? [];
-    const result = await healFile(entry, { base, donors, buffer: this.#buffer, level });
+    const result = await healFile(entry, { tree, donors, buffer: this.#buffer, level });
     this.bytesWritten += result.bytesWritten;
     if (result.shared !== undefined) this.replacements.add(result.shared, path, entry.sha256);
     return result.from;
   }
 
   #healOther(entry: Exclude<ManifestEntry, FileEntry>): string {
-    healOther(this.base, entry);
+    const path = storedPath(entry);
+    if (entry.type === "directory") this.tree.makeDirectory(path, entry.mode);
+    else if (entry.type === "symlink") this.tree.makeSymlink(path, entry.target);
+    else
+      throw new Error(`a ${entry.type} is recorded, not stored: something else lies in its place`);
     return "the manifest";
   }
 
@@ -152,24 +157,13 @@ class Healer {
       const path = storedPath(entry);
       if (entry.type !== "file" || !given.has(path)) continue;
       try {
-        if (!this.replacements.mend(`${this.base}/${path}`, entry.sha256)) continue;
+        if (!this.replacements.mend(this.tree, path, entry.sha256)) continue;
       } catch {
         continue; // lost it was, and lost it is
       }
       this.lost = this.lost.filter((each) => each.path !== path);
       this.healed.push({ path, reason: "its other name" });
     }
-  }
-
-  /** A path that no entry of the manifest explains. */
-  judgeRest(path: BytePath, reason: string): void {
-    const isLeftover = lastPart(path).startsWith(temporaryPrefix) && path.startsWith("data/");
-    if (reason !== "extra" || !isLeftover) {
-      this.lost.push({ path, reason: `${reason}: for a person to judge` });
-      return;
-    }
-    removeFile(`${this.base}/${path}`);
-    this.healed.push({ path, reason: "removed: a killed repair left it" });
   }
 }
 
@@ -191,20 +185,4 @@ function cannotJudge(snapshot: FoundSnapshot): CitadelError {
     path: snapshot.directory,
     hint: "use another snapshot; `cd data && sha256sum -c ../SHA256SUMS` still proves single files",
   });
-}
-
-/** What needs no content: modes, links, directories. */
-function healOther(base: string, entry: Exclude<ManifestEntry, FileEntry>): void {
-  const path = `${base}/${storedPath(entry)}`;
-  makeParents(base, storedPath(entry));
-  if (entry.type === "directory") {
-    makeDirectory(path, entry.mode);
-    setMode(path, entry.mode);
-  } else if (entry.type === "symlink") {
-    const temporary = `${path.slice(0, path.lastIndexOf("/"))}/${temporaryName()}`;
-    makeSymlink(entry.target, temporary);
-    renamePath(temporary, path);
-  } else {
-    throw new Error(`a ${entry.type} is recorded, not stored: something else lies in its place`);
-  }
 }

@@ -2,21 +2,13 @@
 // file heals them all, as one old file had harmed them.
 
 import { CitadelError, messageOf, nameOf, parentOf } from "../../core/index.ts";
-import { temporaryName } from "../../system/index.ts";
 import { syncFileSystem } from "../../system/native.ts";
 import { pinOwn } from "../../system/pinned-directory.ts";
-import {
-  closeFile,
-  hardLink,
-  openDirectory,
-  removeFile,
-  renamePath,
-} from "../../system/raw-file.ts";
-import { type BytePath, fromText } from "../format/byte-path.ts";
+import type { BytePath } from "../format/byte-path.ts";
 import { type FileEntry, storedPath } from "../format/manifest.ts";
 import type { FoundSnapshot } from "../repository.ts";
 import { readManifest } from "../snapshot-reader.ts";
-import { type Inode, inodeOf } from "./donors.ts";
+import { type Inode, SnapshotTree } from "./snapshot-tree.ts";
 
 /** A name in another snapshot that shared what was damaged. */
 export interface Sharer {
@@ -28,35 +20,46 @@ export interface Sharer {
 
 const keyOf = ({ dev, ino }: Inode) => `${dev}:${ino}`;
 
+interface Replacement {
+  readonly sha256: string;
+  /** Where the new file lies in the snapshot that is repaired. */
+  readonly path: BytePath;
+  /** How many names of the damaged inode there still are. */
+  namesLeft: number;
+}
+
 /** Damaged inodes that have further names, and what took their place. */
 export class Replacements {
-  /** Where the new file lies, and the SHA-256 of its original. */
-  readonly #byInode = new Map<string, { readonly path: string; readonly sha256: string }>();
+  readonly #byInode = new Map<string, Replacement>();
+
+  /** @param tree of the snapshot that is repaired */
+  constructor(private readonly tree: SnapshotTree) {}
 
   get isEmpty(): boolean {
     return this.#byInode.size === 0;
   }
 
-  add(damaged: Inode, path: string, sha256: string): void {
-    this.#byInode.set(keyOf(damaged), { path, sha256 });
+  /** Names of damaged inodes that nobody has mended: somewhere else in the repository. */
+  get namesLeft(): number {
+    let count = 0;
+    for (const each of this.#byInode.values()) count += each.namesLeft;
+    return count;
+  }
+
+  add(damaged: Inode & { readonly namesLeft: number }, path: BytePath, sha256: string): void {
+    this.#byInode.set(keyOf(damaged), { path, sha256, namesLeft: damaged.namesLeft });
   }
 
   /**
    * Gives `path` the healed file where it is still a name of a damaged one.
    * @returns whether it was @throws the system's error: it is as it was
    */
-  mend(path: string, sha256: string): boolean {
-    const inode = inodeOf(path);
+  mend(tree: SnapshotTree, path: BytePath, sha256: string): boolean {
+    const inode = tree.inodeOf(path);
     const found = inode === undefined ? undefined : this.#byInode.get(keyOf(inode));
     if (found === undefined || found.sha256 !== sha256) return false;
-    const temporary = `${path.slice(0, path.lastIndexOf("/") + 1)}${temporaryName()}`;
-    try {
-      hardLink(found.path, temporary);
-      renamePath(temporary, path);
-    } catch (thrown) {
-      removeFile(temporary);
-      throw thrown;
-    }
+    tree.linkFrom(this.tree.at(found.path), path);
+    found.namesLeft -= 1;
     return true;
   }
 
@@ -76,42 +79,35 @@ export function mendSharers(
   for (const other of others) {
     using pin = pinOwn(parentOf(other.directory), nameOf(other.directory));
     if (pin === undefined) continue;
-    const base = fromText(pin.through);
+    using tree = new SnapshotTree(pin);
     const before = sharers.length;
     try {
       for (const entry of readManifest(pin.through)) {
         if (entry.type !== "file" || !replacements.has(entry.sha256)) continue;
-        const sharer = mendOne(replacements, base, other.id, entry);
+        const sharer = mendOne(replacements, tree, other.id, entry);
         if (sharer !== undefined) sharers.push(sharer);
       }
     } catch (thrown) {
-      if (!(thrown instanceof CitadelError)) throw thrown; // a damaged manifest: repairing that one says so
+      if (!(thrown instanceof CitadelError)) throw thrown; // a damaged manifest: the names left tell
     }
-    if (sharers.length > before) flush(base);
+    if (sharers.length === before) continue;
+    tree.dropLeftovers();
+    syncFileSystem(tree.fd);
   }
   return sharers;
 }
 
 function mendOne(
   replacements: Replacements,
-  base: string,
+  tree: SnapshotTree,
   snapshot: string,
   entry: FileEntry,
 ): Sharer | undefined {
   const path = storedPath(entry);
   try {
-    if (!replacements.mend(`${base}/${path}`, entry.sha256)) return undefined;
+    if (!replacements.mend(tree, path, entry.sha256)) return undefined;
     return { snapshot, path, failure: undefined };
   } catch (thrown) {
     return { snapshot, path, failure: messageOf(thrown) };
-  }
-}
-
-function flush(directory: string): void {
-  const fd = openDirectory(directory);
-  try {
-    syncFileSystem(fd);
-  } finally {
-    closeFile(fd);
   }
 }

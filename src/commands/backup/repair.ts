@@ -45,7 +45,14 @@ export const command = defineAgentCommand({
         out.progress({ activity: "verifying", ...progress }),
     };
     const found = await verifyAndRecord(app, snapshot, run, context);
-    const nothing = { snapshot: snapshot.id, healed: [], lost: [], shared: [], bytesWritten: 0 };
+    const nothing = {
+      snapshot: snapshot.id,
+      healed: [],
+      lost: [],
+      shared: [],
+      namesLeft: 0,
+      bytesWritten: 0,
+    };
     const others = listSnapshots(places.backupRoot)
       .filter(({ id, state }) => id !== snapshot.id && state === "complete")
       .reverse();
@@ -85,6 +92,7 @@ export const command = defineAgentCommand({
         healed: failure === undefined,
         reason: failure ?? null,
       })),
+      names_left: report.namesLeft,
       bytes_written: report.bytesWritten,
       valid: after.valid,
       applied: !isDone,
@@ -102,6 +110,11 @@ export const command = defineAgentCommand({
             `  ${out.style.paint("ok", "healed")} ${shownPath(path)} (from ${printable(reason)})`,
         ),
         ...sharedLines(report),
+        ...(report.namesLeft === 0
+          ? []
+          : [
+              `  ${counted(report.namesLeft, "name")} of what was damaged ${report.namesLeft === 1 ? "lies" : "lie"} elsewhere in the repository, damaged still: \`citadel-agent backup verify --all\``,
+            ]),
         ...report.lost.map(
           ({ path, reason }) =>
             `  ${out.style.paint("critical", "lost")} ${shownPath(path)}: ${printable(reason)}`,
@@ -113,7 +126,7 @@ export const command = defineAgentCommand({
             ]),
       ].join("\n"),
     );
-    const isHealed = after.valid && report.shared.every(({ failure }) => failure === undefined);
+    const isHealed = after.valid && report.namesLeft === 0;
     return isHealed || globals.dryRun ? ExitCode.success : ExitCode.findings;
   },
 });
