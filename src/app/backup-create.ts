@@ -10,7 +10,13 @@ import { areaDirectories, slugOf, type SnapshotKind } from "../backup/format/ind
 import { readSnapshot } from "../backup/repository.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
 import { verifySnapshot } from "../backup/verify.ts";
-import { CitadelError, isWithin, joinPath, type AbsolutePath } from "../core/index.ts";
+import {
+  CitadelError,
+  isWithin,
+  joinPath,
+  normalizePath,
+  type AbsolutePath,
+} from "../core/index.ts";
 import { fromErrno, realpath, realpathBytes, type System } from "../system/index.ts";
 import { acquireLock } from "../system/lock.ts";
 import { version } from "../version.ts";
@@ -128,7 +134,7 @@ function toCreateOptions(
   const { settings, system } = app;
   const { backup, paths } = settings;
   const { hostPaths } = system;
-  const active = resolved(hostPaths.real(paths.models_active));
+  const active = realpathBytes(Buffer.from(hostPaths.real(paths.models_active)));
   const typed = request.sourceBytes ?? Buffer.from(request.source ?? paths.models_active);
   const source = resolvedBytes(system, typed);
   const sourcePath = source.toString() as AbsolutePath;
@@ -141,7 +147,7 @@ function toCreateOptions(
   const hostPath = hostPaths.host(sourcePath);
   return {
     sourcePath,
-    sourceBytes: isUtf8(source) ? undefined : source.toString("latin1"),
+    ...(isUtf8(source) ? {} : bytesOfSource(source, hostPaths)),
     sourceName: hostPath,
     // below --root without its mounts the path on the host is what a source is known by
     ...(hostPaths.proc === undefined ? { sourceIdentity: `path=${hostPath}` } : {}),
@@ -162,7 +168,7 @@ function toCreateOptions(
     limitBytesPerSecond: backup.io_limit,
     attempts: backup.max_retry_attempts,
     retryDelayMs: backup.retry_delay_seconds * 1000,
-    updateLatest: sourcePath === active,
+    updateLatest: active?.equals(source) === true,
     settings: {
       compress_backups: !isPlain,
       compression_algorithm: backup.compression_algorithm,
@@ -197,14 +203,22 @@ function resolved(path: string): AbsolutePath | undefined {
   return realpath(path) as AbsolutePath | undefined;
 }
 
+/** The real and the host path of a source whose name is no text. */
+function bytesOfSource(source: Buffer, { relocated, root }: App["system"]["hostPaths"]) {
+  const below = relocated ? Buffer.byteLength(root) : 0;
+  return { sourceBytes: source.toString("latin1"), sourceNameBytes: source.subarray(below) };
+}
+
 /** Where a source really lies. @param typed absolute, as on the host @throws kind `not-found` */
 function resolvedBytes({ hostPaths }: App["system"], typed: Buffer): Buffer {
   let path = typed;
   if (isUtf8(typed)) path = Buffer.from(hostPaths.real(typed.toString()));
   else if (hostPaths.relocated) {
-    const root = Buffer.from(hostPaths.root);
-    const isBelow = typed.subarray(0, root.length).equals(root);
-    if (!isBelow) path = Buffer.concat([root, typed]);
+    const text = typed.toString("latin1");
+    const root = Buffer.from(hostPaths.root).toString("latin1");
+    if (!isWithin(normalizePath(text), root)) {
+      path = Buffer.from(root + normalizePath(text), "latin1");
+    }
   }
   return realpathBytes(path) ?? missing(path.toString());
 }

@@ -64,6 +64,11 @@ test("a source whose name is not UTF-8 is backed up, found again as its own pare
   expect(linked.json()).toMatchObject({ parent: second.json()["snapshot"], linked_files: 1 });
   const stored = `${linked.json()["directory"]}/data/weights`;
   expect(fs.readFileSync(stored, "utf8")).toBe("weights of 255");
+  const { snapshot, directory } = second.json() as { snapshot: string; directory: string };
+  fs.rmSync(`${directory}/data/weights`);
+  const repaired = await agent("backup", "repair", snapshot);
+  expect(repaired.json()).toMatchObject({ healed: [{ path: "data/weights" }], lost: [] });
+  expect(JSON.stringify(repaired.json()["healed"])).toContain("the source");
   const missing = await byShell("backup create $'/no-\\xff'");
   expect([missing.exitCode, missing.json()["error"]]).toMatchObject([
     1,

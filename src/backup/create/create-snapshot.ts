@@ -234,6 +234,7 @@ function toRecord(
     id,
     host: deps.system.environment.hostname,
     source: nameOfSource(options),
+    source_b64: options.sourceNameBytes?.toString("base64"),
     source_identity: prepared.identity,
     type: options.type,
     area: options.area,

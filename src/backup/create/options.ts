@@ -10,6 +10,8 @@ export interface CreateOptions {
   readonly sourcePath: AbsolutePath;
   /** The same with one character per byte, where those are not UTF-8. */
   readonly sourceBytes?: string | undefined;
+  /** The bytes of `sourceName`, then. */
+  readonly sourceNameBytes?: Buffer | undefined;
   /** What the snapshot calls its source; default: its path. */
   readonly sourceName?: string | undefined;
   /** What a parent is chosen by; default: the file system and directory of the source. */

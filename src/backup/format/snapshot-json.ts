@@ -120,6 +120,7 @@ const checks: Record<string, (value: unknown) => boolean> = {
   id: (value) => typeof value === "string" && parseSnapshotId(value) !== undefined,
   host: text,
   source: text,
+  source_b64: (value) => value === undefined || text(value),
   source_identity: text,
   type: (value) => value === "full" || value === "incremental",
   area: (value) => typeof value === "string" && Object.hasOwn(areaDirectories, value),

@@ -40,8 +40,8 @@ export interface RepairReport {
 }
 
 export interface RepairOptions {
-  /** Where the source lies now; default: what the snapshot says. */
-  readonly sourcePath?: string | undefined;
+  /** Where the source lies now, one character per byte; default: what the snapshot says. */
+  readonly source?: string | undefined;
   /** The other complete snapshots of the repository, newest first. */
   readonly others: readonly FoundSnapshot[];
   readonly signal?: AbortSignal | undefined;
@@ -69,7 +69,7 @@ export async function repairSnapshot(
   for (const entry of readManifest(pin.through)) {
     if (wrong.has(storedPath(entry))) damaged.push(entry);
   }
-  const source = fromText(options.sourcePath ?? record.source);
+  const source = options.source ?? fromText(record.source);
   const own = { id: snapshot.id, directory: pin.through };
   const level = record.settings["compression_level"];
   const healer = new Healer(

@@ -8,13 +8,14 @@ import {
   recordJob,
   verifyAndRecord,
 } from "../../app/backup-repository.ts";
-import { jsonPath } from "../../backup/format/byte-path.ts";
+import type { App } from "../../app/app.ts";
+import { fromText, jsonPath } from "../../backup/format/byte-path.ts";
 import {
   repairSnapshot,
   type RepairFinding,
   type RepairReport,
 } from "../../backup/repair/repair.ts";
-import { listSnapshots } from "../../backup/repository.ts";
+import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
 import { ExitCode, counted, formatBytes } from "../../core/index.ts";
 import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
@@ -56,15 +57,14 @@ export const command = defineAgentCommand({
     const others = listSnapshots(places.backupRoot)
       .filter(({ id, state }) => id !== snapshot.id && state === "complete")
       .reverse();
-    const source = snapshot.record?.source;
-    const sourcePath = source === undefined ? undefined : app.system.hostPaths.real(source);
+    const source = sourceOf(snapshot, app);
     const isDone = found.valid || globals.dryRun;
     const report: RepairReport = isDone
       ? nothing
       : await recordJob(
           app,
           { kind: "repair", source: snapshot.record?.source, destination: snapshot.directory },
-          () => repairSnapshot(snapshot, found, { others, sourcePath, signal }),
+          () => repairSnapshot(snapshot, found, { others, source, signal }),
           ({ healed, lost, bytesWritten }) => ({
             snapshot: snapshot.id,
             files: healed.length,
@@ -130,6 +130,13 @@ export const command = defineAgentCommand({
     return isHealed || globals.dryRun ? ExitCode.success : ExitCode.findings;
   },
 });
+
+/** Where the source lies here, one character per byte. */
+function sourceOf({ record }: FoundSnapshot, { system: { hostPaths } }: App): string | undefined {
+  if (record?.source_b64 === undefined) return record && fromText(hostPaths.real(record.source));
+  const root = hostPaths.relocated ? fromText(hostPaths.root) : "";
+  return root + Buffer.from(record.source_b64, "base64").toString("latin1");
+}
 
 /** One line for each snapshot that was mended with this one, and for each name that was not. */
 function sharedLines({ shared }: RepairReport): string[] {
