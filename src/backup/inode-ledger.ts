@@ -5,8 +5,8 @@ import type { ContentFailure } from "./content-check.ts";
 
 export type ContentFinding = Pick<ContentFailure, "reason" | "ranges" | "errno">;
 
-/** More inodes than these are not remembered (they are read again: slower, never wrong). */
-const maxInodes = 4_000_000;
+/** More inodes than these, 24 MiB, are not remembered (they are read again: slower, never wrong). */
+const maxInodes = 1_000_000;
 
 export class InodeLedger {
   #inodes = new Float64Array(1024);

@@ -4,7 +4,7 @@ import { answerJobs } from "../system/worker-pool.ts";
 import { checkContent, type CheckJob, type CheckResult } from "./content-check.ts";
 
 /** The collector sizes its heap by the machine's memory, not by what a verification may take. */
-const filesPerCollection = 8192;
+const filesPerCollection = 2048;
 let filesSinceCollection = 0;
 
 answerJobs<CheckJob, CheckResult>((job) => {

@@ -26,7 +26,7 @@ import {
 } from "../../system/raw-file.ts";
 import { chunkSizeBytes, maxHoles, type PackedContent } from "../format/index.ts";
 import { openXxh3 } from "../xxh3/xxh3.ts";
-import { FileHashes } from "./hashes.ts";
+import { FileHashes, hashWhole } from "./hashes.ts";
 import {
   type CopiedContent,
   type CopyJob,
@@ -195,9 +195,8 @@ function storeSmall(attempt: Attempt): Stored | undefined {
   const count = readFullySync(source.fd, ring.subarray(0, room), 0);
   if (count !== size) return undefined;
   const content = ring.subarray(0, size);
-  const hashes = new FileHashes(job.digests, memory.chunk);
-  hashes.addWhole(content);
-  const base = { outcome: "copied" as const, ...hashes.finish(), reflinked: false, flushed: false };
+  const sums = hashWhole(content, job.digests);
+  const base = { outcome: "copied" as const, ...sums, reflinked: false, flushed: false };
   const packed = storeSmallPacked(attempt, content);
   if (packed !== undefined) return { ...base, packed, writtenBytes: packed.size };
   const ranges = smallRanges(attempt);

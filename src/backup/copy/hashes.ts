@@ -3,6 +3,27 @@
 import { type ExtraAlgorithm, chunkSizeBytes } from "../format/index.ts";
 import { type Xxh3, xxh3Of } from "../xxh3/xxh3.ts";
 
+export interface Sums {
+  readonly sha256: string;
+  readonly xxh3: string[];
+  readonly digests: Partial<Record<ExtraAlgorithm, string>> | undefined;
+}
+
+/** The hashes of a file that lies in memory as a whole. */
+export function hashWhole(content: Uint8Array, algorithms: readonly ExtraAlgorithm[]): Sums {
+  const bytes = content as Uint8Array<ArrayBuffer>;
+  const xxh3: string[] = [];
+  for (let at = 0; at < content.length; at += chunkSizeBytes) {
+    xxh3.push(xxh3Of(content.subarray(at, at + chunkSizeBytes)));
+  }
+  const digests = algorithms.map((name) => [name, Bun.CryptoHasher.hash(name, bytes, "hex")]);
+  return {
+    sha256: Bun.SHA256.hash(bytes, "hex"),
+    xxh3,
+    digests: digests.length === 0 ? undefined : Object.fromEntries(digests),
+  };
+}
+
 export class FileHashes {
   readonly #sha256 = new Bun.CryptoHasher("sha256");
   readonly #others: readonly (readonly [ExtraAlgorithm, Bun.CryptoHasher])[];
@@ -28,19 +49,7 @@ export class FileHashes {
     for (const [, hasher] of this.#others) hasher.update(bytes as Uint8Array<ArrayBuffer>);
   }
 
-  /** Hashes a file that lies in memory as a whole. */
-  addWhole(content: Uint8Array): void {
-    this.#update(content);
-    for (let at = 0; at < content.length; at += chunkSizeBytes) {
-      this.chunks.push(xxh3Of(content.subarray(at, at + chunkSizeBytes)));
-    }
-  }
-
-  finish(): {
-    sha256: string;
-    xxh3: string[];
-    digests: Partial<Record<ExtraAlgorithm, string>> | undefined;
-  } {
+  finish(): Sums {
     const digests: Partial<Record<ExtraAlgorithm, string>> = {};
     for (const [name, hasher] of this.#others) digests[name] = hasher.digest("hex");
     return {
