@@ -14,13 +14,14 @@ const isRoot = process.geteuid?.() === 0;
 if (!isRoot) console.log("owners and devices are not tried: not root");
 
 const page = fs.readFileSync(new URL("../../docs/formats/snapshot.md", import.meta.url), "utf8");
+const guide = fs.readFileSync(new URL("../../docs/guides/backup.md", import.meta.url), "utf8");
 
-/** The shell block of a section of the page. */
-function blockOf(section: string): string {
-  const start = page.indexOf(`\n## ${section}\n`);
-  const end = page.indexOf("\n## ", start + 1);
-  const text = page.slice(start, end === -1 ? undefined : end);
-  const blocks = [...text.matchAll(/^```bash\n(.*?)^```$/gms)].map(([, code]) => code ?? "");
+/** The only shell block of a section of a page. */
+function blockOf(section: string, of = page): string {
+  const start = of.search(new RegExp(`^#+ ${section}$`, "m"));
+  const end = of.indexOf("\n##", start + 1);
+  const text = of.slice(start, end === -1 ? undefined : end);
+  const blocks = [...text.matchAll(/^```(?:bash|sh)\n(.*?)^```$/gms)].map(([, code]) => code ?? "");
   expect({ section, blocks: blocks.length }).toEqual({ section, blocks: 1 });
   return blocks[0] ?? "";
 }
@@ -285,6 +286,21 @@ describe.skipIf(missing.length > 0)("docs/formats/snapshot.md in a stranger's ha
       text: expect.stringMatching(/missing .*data\/b\/link/),
     });
     expect(check(snapshot)).toEqual(sound);
+  });
+
+  test("the guide's two lists see damage of plain and of packed files", () => {
+    const commands = blockOf("No citadel-agent at hand", guide);
+    expect(commands).toStartWith("cd /mnt/citadel-backup/models/ID\n");
+    const code = commands.replace(/^cd .*$/m, `set -e; cd ${snapshot}`);
+    const lists = () => Bun.spawnSync(["bash", "-c", code], { stderr: "pipe", stdout: "pipe" });
+    expect(lists().exitCode).toBe(0);
+    for (const name of ["data/a/model.safetensors", "packed/packed/by gzip.gz"]) {
+      const restoreIt = flipMiddle(`${snapshot}/${name}`);
+      const found = lists();
+      restoreIt();
+      expect(found.exitCode).toBe(1);
+      expect(found.stdout.toString()).toContain(`${name.slice(name.indexOf("/") + 1)}: FAILED`);
+    }
   });
 
   test("the restore names each file that did not come back as it was, and ends with 1", () => {
