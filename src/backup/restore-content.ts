@@ -35,6 +35,9 @@ const directFromBytes = 1024 * 1024;
 /** The buffers of one file at work: 16 MiB. */
 export class RestoreMemory {
   readonly blocks = Array.from({ length: ringBlocks }, () => allocateAligned(blockBytes));
+
+  /** @param onBytes hears of the bytes that pass, holes included: they take their time too */
+  constructor(readonly onBytes?: (count: number) => void) {}
 }
 
 /** Why a file could not be restored: a finding, not an exception. */
@@ -149,6 +152,7 @@ function copySmall(
   const got = fromSource(() => readBlock(source, block, 0, entry.size, shown));
   if (got !== entry.size) throw new NotRestored("the snapshot's file is shorter than it should be");
   hasher.update(block.subarray(0, got));
+  memory.onBytes?.(got);
   for (const [from, to] of dataWithin(entry, 0, got)) {
     // O_DIRECT takes whole blocks; what is too much is cut off at the end
     const end = output.direct ? Math.ceil(to / 4096) * 4096 : to;
@@ -185,6 +189,7 @@ async function copyLarge(
       const block = memory.blocks[index % ringBlocks] as Buffer;
       hasher.update(block.subarray(0, got));
       writes[index % ringBlocks] = write(output, entry, block, index * blockBytes, got);
+      memory.onBytes?.(got);
     }
     await Promise.all(writes);
   } catch (thrown) {
@@ -237,6 +242,7 @@ async function unpackInto(
         const part = piece.subarray(from - at, to - at);
         onTarget(shown, () => writeFullySync(output.fd, part, from));
       }
+      memory.onBytes?.(piece.length);
       at += piece.length;
     }
   } catch (thrown) {
@@ -252,6 +258,7 @@ export function hashExisting(
   path: string,
   sizeBytes: number,
   memory: RestoreMemory,
+  onBytes: (count: number) => void = () => {},
 ): string | undefined {
   const file = openStored(toBytes(path as never), "device");
   if (file === undefined) return undefined;
@@ -264,6 +271,7 @@ export function hashExisting(
       const got = readBlock(file, block, at, length, path);
       if (got !== length) return undefined;
       hasher.update(block.subarray(0, got));
+      onBytes(got);
     }
     return hasher.digest("hex");
   } finally {

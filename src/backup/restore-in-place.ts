@@ -6,7 +6,14 @@ import { CitadelError, messageOf } from "../core/index.ts";
 import { DirectoryCache, isAbsent } from "../system/directory-cache.ts";
 import { fromErrno, isErrno } from "../system/errno.ts";
 import { makeNode } from "../system/native-files.ts";
-import { statExact, readLinkAt, cString, setMtime, syncFileSystem } from "../system/native.ts";
+import {
+  statExact,
+  readLinkAt,
+  cString,
+  setMtime,
+  setMtimeFd,
+  syncFileSystem,
+} from "../system/native.ts";
 import {
   hardLink,
   makeDirectory,
@@ -17,7 +24,7 @@ import {
   setOwnerOfNew,
 } from "../system/raw-file.ts";
 import { freeBytesAt } from "../system/restore-target.ts";
-import { type BytePath, displayPath, rootPath, toBytes } from "./format/byte-path.ts";
+import { type BytePath, displayPath, parentPath, rootPath, toBytes } from "./format/byte-path.ts";
 import type { FileEntry, ManifestEntry } from "./format/manifest.ts";
 import type { FoundSnapshot } from "./repository.ts";
 import { hashExisting, NotRestored, restoreContent, RestoreMemory } from "./restore-content.ts";
@@ -78,6 +85,7 @@ export async function restoreInPlace(
     await mender.apply();
     syncFileSystem(directories.rootFd);
     mender.forgetFormer();
+    mender.finishDirectories();
   } catch (thrown) {
     throw isErrno(thrown) ? fromErrno(thrown, thrown.syscall ?? "write", target) : thrown;
   }
@@ -112,7 +120,7 @@ class TreeMender {
   #steps = new Uint8Array(1024);
   #count = 0;
   readonly #isWanted: PathFilter;
-  readonly #memory = new RestoreMemory();
+  readonly #memory = new RestoreMemory((count) => this.#pass(count));
   readonly #failed: RestoreFailure[] = [];
   readonly #skipped: RestoreFailure[] = [];
   /** Of earlier runs that were killed, and the former files of this one, to be removed once all is well. */
@@ -120,6 +128,15 @@ class TreeMender {
   readonly #stripped: StrippedBits;
   #files = 0;
   #bytes = 0;
+  #writtenFiles = 0;
+  #writtenBytes = 0;
+  /** What there is to write, holes included. */
+  #totalBytes = 0;
+  #passedBytes = 0;
+  #comparedBytes = 0;
+  /** Directories in which names came and went: their times come back at the end. */
+  readonly #touched = new Set<string>();
+  #current: BytePath = rootPath;
 
   constructor(
     readonly snapshot: FoundSnapshot,
@@ -139,12 +156,14 @@ class TreeMender {
     for (const entry of this.#wanted()) {
       this.context.signal?.throwIfAborted();
       this.#leftovers.look(entry.path);
+      this.#current = entry.path;
       const step = this.#compare(entry);
       this.#remember(step);
       counts[step] = (counts[step] ?? 0) + 1;
       if (step === Step.replace && differing.length < 1000) differing.push(entry.path);
-      if (step !== Step.leave && entry.type === "file") neededBytes += storedBytesOf(entry);
-      this.context.onProgress?.({ doneBytes: 0, totalBytes: 0, current: entry.path });
+      if (step === Step.leave || entry.type !== "file") continue;
+      neededBytes += storedBytesOf(entry);
+      this.#totalBytes += entry.size;
     }
     if (this.#count === 0 && this.options.globs.length > 0)
       throw nothingMatches(this.options.globs);
@@ -159,9 +178,9 @@ class TreeMender {
       this.context.signal?.throwIfAborted();
       const step = this.#steps[position] ?? Step.create;
       position += 1;
+      this.#current = entry.path;
       if (entry.type === "file") await this.#mendFile(entry, step);
       else if (step !== Step.leave) this.#mendOther(entry, step);
-      this.context.onProgress?.({ doneBytes: this.#bytes, totalBytes: 0, current: entry.path });
     }
   }
 
@@ -169,6 +188,19 @@ class TreeMender {
   forgetFormer(): void {
     if (this.#failed.length > 0) return;
     this.#leftovers.forgetFormer(this.#isWanted, (path) => removeFile(this.directories.at(path)));
+  }
+
+  /** After everything else: the times of directories, as a restore elsewhere gives them. */
+  finishDirectories(): void {
+    if (this.#touched.size === 0) return;
+    for (const entry of readManifest(this.snapshot.directory)) {
+      if (entry.type !== "directory" || !this.#touched.has(entry.path)) continue;
+      try {
+        setMtimeFd(this.directories.directory(entry.path), entry.mtimeNs);
+      } catch (thrown) {
+        if (!isAbsent(thrown) && !isErrno(thrown, "EPERM")) throw thrown; // gone meanwhile, or another's
+      }
+    }
   }
 
   report(to: string, plan: InPlacePlan, durationMs: number): RestoreReport {
@@ -182,12 +214,25 @@ class TreeMender {
       to,
       files: this.#files,
       bytes: this.#bytes,
+      writtenFiles: this.#writtenFiles,
+      writtenBytes: this.#writtenBytes,
       failed: this.#failed,
       skipped: this.#skipped,
       unchanged: plan.unchanged,
       durationMs,
       remarks,
     };
+  }
+
+  readonly #onCompared = (count: number): void => {
+    const [doneBytes, current] = [(this.#comparedBytes += count), this.#current];
+    this.context.onProgress?.({ activity: "comparing", doneBytes, current });
+  };
+
+  #pass(count: number): void {
+    const doneBytes = (this.#passedBytes += count);
+    const [totalBytes, current] = [this.#totalBytes, this.#current];
+    this.context.onProgress?.({ activity: "restoring", doneBytes, totalBytes, current });
   }
 
   *#wanted(): Generator<ManifestEntry> {
@@ -231,9 +276,8 @@ class TreeMender {
       return target === entry.target ? Step.leave : Step.replace;
     }
     if (entry.type !== "file" || ino === 0n) return Step.replace;
-    return hashExisting(place, entry.size, this.#memory) === entry.sha256
-      ? Step.leave
-      : Step.replace;
+    const isSame = hashExisting(place, entry.size, this.#memory, this.#onCompared) === entry.sha256;
+    return isSame ? Step.leave : Step.replace;
   }
 
   /** A directory as a run leaves it that is killed before it has set mode and owner. */
@@ -243,7 +287,11 @@ class TreeMender {
 
   async #mendFile(entry: FileEntry, step: number): Promise<void> {
     if (step !== Step.leave && !(await this.#writeFile(entry, step))) return;
-    if (step !== Step.leave) this.#stripped.note(entry);
+    if (step !== Step.leave) {
+      this.#stripped.note(entry);
+      this.#writtenFiles += 1;
+      this.#writtenBytes += entry.size;
+    }
     this.#files += 1;
     this.#bytes += entry.size;
   }
@@ -284,6 +332,7 @@ class TreeMender {
 
   #swap(path: BytePath, temporary: string, step: number): void {
     const { directories } = this;
+    this.#touched.add(parentPath(path));
     try {
       if (step === Step.replace) this.#keepFormer(path);
       // both names are in one directory: one descriptor, so the second look-up cannot close the first
@@ -313,7 +362,8 @@ class TreeMender {
 
   #ensureParents(path: BytePath): void {
     for (let end = path.indexOf("/"); end !== -1; end = path.indexOf("/", end + 1)) {
-      makeDirectory(this.directories.at(path.slice(0, end)), 0o755);
+      const parent = path.slice(0, end) as BytePath;
+      if (makeDirectory(this.directories.at(parent), 0o755)) this.#touched.add(parentPath(parent));
     }
   }
 
@@ -321,7 +371,9 @@ class TreeMender {
     const { directories, options } = this;
     this.#ensureParents(entry.path);
     if (entry.type === "directory") {
-      makeDirectory(directories.at(entry.path), 0o700);
+      if (makeDirectory(directories.at(entry.path), 0o700)) {
+        this.#touched.add(parentPath(entry.path));
+      }
       setAttributes(directories.directory(entry.path), attributesOf(entry, options));
       return;
     }

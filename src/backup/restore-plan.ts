@@ -29,8 +29,10 @@ export function filterPaths(globs: readonly string[]): PathFilter {
 export interface RestoreNeed {
   readonly files: number;
   readonly entries: number;
-  /** Content of the chosen files, what hard links share counted once. */
+  /** What the chosen files will take, without holes, what hard links share counted once. */
   readonly bytes: number;
+  /** The same with holes: what there is to read and check. */
+  readonly contentBytes: number;
 }
 
 /** Bytes that a file will take on the disk: its size without its holes. */
@@ -42,15 +44,17 @@ export function storedBytesOf(entry: FileEntry): number {
 
 /** Counts what is wanted. @throws kind `not-found`, code `RESTORE_NOTHING_MATCHES` */
 export function countNeed(entries: Iterable<ManifestEntry>, isWanted: PathFilter): RestoreNeed {
-  let [files, count, bytes] = [0, 0, 0];
+  let [files, count, bytes, contentBytes] = [0, 0, 0, 0];
   for (const entry of entries) {
     if (entry.path === rootPath || !isWanted(entry.path)) continue;
     count += 1;
     if (entry.type !== "file") continue;
     files += 1;
-    if (entry.hardlink === undefined || !isWanted(entry.hardlink)) bytes += storedBytesOf(entry);
+    if (entry.hardlink !== undefined && isWanted(entry.hardlink)) continue;
+    bytes += storedBytesOf(entry);
+    contentBytes += entry.size;
   }
-  return { files, entries: count, bytes };
+  return { files, entries: count, bytes, contentBytes };
 }
 
 /** @throws kind `no-space`, code `RESTORE_NO_SPACE` */

@@ -49,8 +49,16 @@ export interface RestoreOptions {
 export interface RestoreContext {
   readonly clock: Pick<Clock, "monotonicMs">;
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?:
-    ((progress: { doneBytes: number; totalBytes: number; current: BytePath }) => void) | undefined;
+  readonly onProgress?: ((progress: RestoreProgress) => void) | undefined;
+}
+
+export interface RestoreProgress {
+  /** In place, everything is compared first. */
+  readonly activity: "comparing" | "restoring";
+  /** Holes included, as in `totalBytes`. */
+  readonly doneBytes: number;
+  readonly totalBytes?: number;
+  readonly current: BytePath;
 }
 
 export interface RestoreFailure {
@@ -68,7 +76,10 @@ export interface RestoreReport {
   readonly failed: readonly RestoreFailure[];
   /** What was left out by rule: devices, sockets. */
   readonly skipped: readonly RestoreFailure[];
-  /** Files that were as in the snapshot before (in place). */
+  /** What of that had to be written; in place what matches is left. */
+  readonly writtenFiles: number;
+  readonly writtenBytes: number;
+  /** Entries that were as in the snapshot before (in place). */
   readonly unchanged: number;
   readonly durationMs: number;
   readonly remarks: readonly string[];
@@ -155,7 +166,14 @@ export async function restoreSnapshot(
   try {
     using directories = new DirectoryCache(stage);
     if (!isFreshStage(directories.rootFd)) throw replaced(target);
-    const writer = new TreeWriter(snapshot, options, context, directories, isWanted, need.bytes);
+    const writer = new TreeWriter(
+      snapshot,
+      options,
+      context,
+      directories,
+      isWanted,
+      need.contentBytes,
+    );
     await writer.run();
     syncFileSystem(directories.rootFd);
     context.signal?.throwIfAborted();
@@ -253,9 +271,11 @@ class TreeWriter {
   async run(): Promise<void> {
     const work = this.#content();
     const lane = async () => {
-      const memory = new RestoreMemory();
+      let current = rootPath;
+      const memory = new RestoreMemory((count) => this.#pass(count, current));
       for (const entry of work) {
         this.context.signal?.throwIfAborted();
+        current = entry.path;
         await this.#writeFile(entry, memory);
       }
     };
@@ -273,6 +293,8 @@ class TreeWriter {
       to,
       files: this.#files,
       bytes: this.#bytes,
+      writtenFiles: this.#files,
+      writtenBytes: this.#bytes,
       failed: this.#failed,
       skipped: this.#skipped,
       unchanged: 0,
@@ -323,7 +345,7 @@ class TreeWriter {
   }
 
   async #writeFile(entry: FileEntry, memory: RestoreMemory): Promise<boolean> {
-    const { snapshot, options, context, directories } = this;
+    const { snapshot, options, directories } = this;
     try {
       const place = () => directories.at(entry.path);
       const attributes = attributesOf(entry, options);
@@ -332,16 +354,19 @@ class TreeWriter {
       this.#stripped.note(entry);
       this.#files += 1;
       this.#bytes += entry.size;
-      this.#doneBytes += entry.size;
     } catch (thrown) {
       if (!(thrown instanceof NotRestored)) throw thrown;
       this.#failed.push({ path: entry.path, reason: messageOf(thrown) });
       this.#lostFiles.add(entry.path);
       return false;
     }
-    const { doneBytes, totalBytes } = { doneBytes: this.#doneBytes, totalBytes: this.totalBytes };
-    context.onProgress?.({ doneBytes, totalBytes, current: entry.path });
     return true;
+  }
+
+  #pass(count: number, current: BytePath): void {
+    const doneBytes = (this.#doneBytes += count);
+    const { totalBytes } = this;
+    this.context.onProgress?.({ activity: "restoring", doneBytes, totalBytes, current });
   }
 
   async #linkAndFinish(): Promise<void> {

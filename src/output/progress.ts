@@ -1,6 +1,6 @@
 // Progress on stderr: one line that changes on a terminal, a line every 30 s elsewhere. Nothing in the first second.
 
-import { formatBytes, formatDuration } from "../core/index.ts";
+import { counted, formatBytes, formatDuration } from "../core/index.ts";
 import type { Progress } from "./output.ts";
 import { printable } from "./printable.ts";
 
@@ -22,7 +22,8 @@ export interface ProgressOptions {
 }
 
 export function createProgressLine(options: ProgressOptions): ProgressLine {
-  let startedMs: number | undefined;
+  let firstUpdateMs: number | undefined;
+  let startedMs = 0;
   let lastMs = 0;
   let activity = "";
   let shown = false;
@@ -34,11 +35,12 @@ export function createProgressLine(options: ProgressOptions): ProgressLine {
     clear,
     update(progress) {
       const nowMs = options.monotonicMs();
-      if (startedMs === undefined || progress.activity !== activity) {
-        startedMs = nowMs;
-        activity = progress.activity;
+      if (firstUpdateMs === undefined) {
+        firstUpdateMs = nowMs;
         lastMs = options.isTerminal ? nowMs + firstMs - redrawMs : nowMs;
       }
+      if (progress.activity !== activity) startedMs = nowMs; // what was done so far has its own pace
+      activity = progress.activity;
       if (nowMs - lastMs < (options.isTerminal ? redrawMs : lineMs)) return;
       lastMs = nowMs;
       const text = formatProgress(progress, nowMs - startedMs);
@@ -62,9 +64,12 @@ export function formatProgress(progress: Progress, elapsedMs: number): string {
     );
     if (elapsedMs > 0) parts.push(`${formatBytes((doneBytes * 1000) / elapsedMs)}/s`);
   }
-  if (doneItems !== undefined)
+  const isCounted = doneBytes !== undefined && doneItems === totalItems; // says nothing any more
+  if (doneItems !== undefined && !isCounted)
     parts.push(
-      `${amount(String(doneItems), totalItems === undefined ? undefined : String(totalItems))} items`,
+      totalItems === undefined
+        ? counted(doneItems, "item")
+        : `${doneItems} of ${counted(totalItems, "item")}`,
     );
   const done = doneBytes !== undefined && totalBytes !== undefined ? doneBytes : doneItems;
   const total = doneBytes !== undefined && totalBytes !== undefined ? totalBytes : totalItems;
@@ -75,6 +80,7 @@ export function formatProgress(progress: Progress, elapsedMs: number): string {
       parts.push(`${formatDuration((elapsedMs * (1 - ratio)) / ratio)} left`);
   }
   if (current !== undefined) parts.push(printable(current));
+  if (parts.length === 0 && elapsedMs >= firstMs) parts.push(`for ${formatDuration(elapsedMs)}`);
   return `${activity} ${parts.join(", ")}`.trimEnd();
 }
 

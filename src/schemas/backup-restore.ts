@@ -9,6 +9,8 @@ export const schema = document("backup-restore", "what was restored, and what co
   to: text,
   files: count,
   bytes: count,
+  written_files: count,
+  written_bytes: count,
   unchanged: count,
   failed: list(lost),
   skipped: list(lost),

@@ -35,6 +35,10 @@ describe("formatProgress", () => {
       "copying 0 B of 0 B",
     );
     expect(formatProgress({ activity: "waiting" }, 0)).toBe("waiting");
+    expect(formatProgress({ activity: "flushing" }, 12_000)).toBe("flushing for 12 s");
+    const bytes = { activity: "copying", doneBytes: 1024, totalBytes: 2048 };
+    expect(formatProgress({ ...bytes, doneItems: 3, totalItems: 3 }, 0)).not.toContain("items");
+    expect(formatProgress({ ...bytes, doneItems: 2, totalItems: 3 }, 0)).toContain("2 of 3 items");
   });
 });
 
@@ -44,12 +48,27 @@ describe("the progress line", () => {
     for (clock.nowMs = 0; clock.nowMs < 1000; clock.nowMs += 50)
       line.update({ activity: "copying" });
     expect(written).toEqual([]);
-    for (; clock.nowMs < 2000; clock.nowMs += 10) line.update({ activity: "copying" });
+    for (; clock.nowMs < 2000; clock.nowMs += 10)
+      line.update({ activity: "copying", doneItems: 1 });
     expect(written).toHaveLength(10);
-    expect(written[0]).toBe("\rcopying\x1b[K");
+    expect(written[0]).toBe("\rcopying 1 item\x1b[K");
     line.clear();
     line.clear();
     expect(written.slice(10)).toEqual(["\r\x1b[K"]);
+  });
+
+  test("the second is that of the command: what follows within it is shown as soon as it begins", () => {
+    const { line, written, clock } = recorder(true);
+    line.update({ activity: "looking" });
+    clock.nowMs = 900;
+    line.update({ activity: "copying" });
+    expect(written).toEqual([]);
+    clock.nowMs = 1100;
+    line.update({ activity: "copying", doneBytes: 1024 });
+    expect(written).toEqual(["\rcopying 1.0 KiB, 5.0 KiB/s\x1b[K"]);
+    clock.nowMs = 1200;
+    line.update({ activity: "flushing" });
+    expect(written.at(-1)).toBe("\rflushing\x1b[K");
   });
 
   test("never is wider than the terminal, whatever the width of its letters", () => {

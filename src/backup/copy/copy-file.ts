@@ -35,6 +35,7 @@ import {
   maxChangeTries,
   smallFileBytes,
 } from "./job.ts";
+import { PassedBytes } from "./passed-bytes.ts";
 import {
   isSampleWorthwhile,
   openPackTarget,
@@ -71,6 +72,8 @@ interface Attempt {
   readonly candidate: CopyJob["candidate"];
   /** What was created, to be closed, and removed where the try fails. */
   readonly created: { file: OpenedFile; path: string }[];
+  /** Small files come and go unnoticed. */
+  readonly passed: PassedBytes | undefined;
 }
 
 type Stored = Omit<CopiedContent, "sequence" | "stat" | "xattrs">;
@@ -108,6 +111,11 @@ function refusal(job: CopyJob, thrown: unknown): CopyRefusal {
   return { sequence, outcome: "failed", errno, side, message };
 }
 
+/** Hashes for a file that takes a while: what passes is counted for the progress. */
+function countedHashes({ job, memory, passed }: Attempt): FileHashes {
+  return new FileHashes(job.digests, memory.chunk, (count) => passed?.add(count));
+}
+
 /** One try. @returns undefined where the file changed meanwhile */
 async function tryCopy(
   job: CopyJob,
@@ -116,6 +124,8 @@ async function tryCopy(
 ): Promise<CopyResult | undefined> {
   const source = openForReading(job.source, job.sizeBytes >= directFromBytes);
   const created: Attempt["created"] = [];
+  const isLarge = job.sizeBytes > smallFileBytes;
+  const passed = isLarge ? new PassedBytes(job.passed) : undefined;
   let isDone = false;
   try {
     const before = statFd(source.fd);
@@ -124,7 +134,7 @@ async function tryCopy(
     if (!isSameInode && pathOfFd(source.fd) !== job.source) {
       return refusal(job, new Error("a part of its path became a symbolic link"));
     }
-    const attempt: Attempt = { job, source, before, memory, candidate, created };
+    const attempt: Attempt = { job, source, before, memory, candidate, created, passed };
     const stored = await store(attempt);
     if (stored === undefined || isChanged(before, statFd(source.fd))) return undefined;
     const xattrs = readXattrsFd(source.fd);
@@ -132,6 +142,7 @@ async function tryCopy(
     isDone = true;
     return { ...stored, sequence: job.sequence, stat: before, xattrs };
   } finally {
+    passed?.settle();
     closeFile(source.fd);
     for (const { file, path } of created) {
       closeFile(file.fd);
@@ -263,7 +274,7 @@ async function storeLarge(attempt: Attempt): Promise<Stored> {
     before.storedBytes >= size
       ? { data: [[0, size] as const], holes: undefined }
       : rangesOf(source.fd, size);
-  const hashes = new FileHashes(job.digests, memory.chunk);
+  const hashes = countedHashes(attempt);
   const isClone = job.reflink && attempt.candidate === undefined && cloneInto(attempt);
   const didWrite = await stream(attempt, ranges, hashes, isClone);
   const sums = hashes.finish();
@@ -320,7 +331,7 @@ async function storeLargePacked(attempt: Attempt): Promise<Stored | undefined> {
   const target = onTarget(() => openPackTarget(pack, job.path));
   if (target === undefined) return undefined;
   created.push(target);
-  const hashes = new FileHashes(job.digests, memory.chunk);
+  const hashes = countedHashes(attempt);
   const packed = await packStream(source, target.file, pack, before.sizeBytes, hashes, memory.ring);
   dropCache(source.fd);
   const { sha256, xxh3, digests } = hashes.finish();

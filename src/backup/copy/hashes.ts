@@ -30,8 +30,15 @@ export class FileHashes {
   readonly #chunk: Xxh3;
   readonly chunks: string[] = [];
 
-  /** @param chunk this thread's, used for one file at a time */
-  constructor(digests: readonly ExtraAlgorithm[], chunk: Xxh3) {
+  /**
+   * @param chunk this thread's, used for one file at a time
+   * @param onBytes hears of the bytes that came by `take`
+   */
+  constructor(
+    digests: readonly ExtraAlgorithm[],
+    chunk: Xxh3,
+    private readonly onBytes?: (count: number) => void,
+  ) {
     chunk.forget(); // of a file that was given up
     this.#chunk = chunk;
     this.#others = digests.map((name) => [name, new Bun.CryptoHasher(name)]);
@@ -42,6 +49,7 @@ export class FileHashes {
     this.#update(bytes);
     this.#chunk.update(bytes);
     if (endsChunk) this.chunks.push(this.#chunk.digest());
+    this.onBytes?.(bytes.length);
   }
 
   #update(bytes: Uint8Array): void {

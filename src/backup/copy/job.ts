@@ -30,6 +30,8 @@ export interface CopyTask {
   readonly digests: readonly ExtraAlgorithm[];
   /** How fast a large file may be read; 0: as fast as it goes. */
   readonly bytesPerSecond: number;
+  /** Of large files: what has passed of those at work (passed-bytes.ts). */
+  readonly passed: SharedArrayBuffer;
 }
 
 export interface CopyOrder {

@@ -15,6 +15,7 @@ import type {
   WorkerAnswer,
   WorkerJob,
 } from "../copy/job.ts";
+import { createPassedBytes, readPassedBytes } from "../copy/passed-bytes.ts";
 import {
   type BytePath,
   type FileEntry,
@@ -88,6 +89,7 @@ export class SnapshotBuilder {
   #wake: () => void = () => {};
   #doneBytes = 0;
   #doneItems = 0;
+  #shownBytes = 0;
   #lastPath = "";
 
   constructor(context: BuildContext) {
@@ -107,6 +109,7 @@ export class SnapshotBuilder {
           : { root: `${root}/packed`, ...options.compression },
       digests: options.extraChecksums,
       bytesPerSecond: options.limitBytesPerSecond / context.workers,
+      passed: createPassedBytes(),
     };
     this.#output = new OrderedOutput(
       partial.directory,
@@ -129,7 +132,7 @@ export class SnapshotBuilder {
           if (turn % entriesPerCollection === 0) trimMemory();
           await system.clock.sleep(0);
           signal.throwIfAborted();
-          this.#report(walked.path);
+          this.report(walked.path);
         }
         const file = unchanged?.match(walked);
         if (file !== undefined) yield* this.#addToRun(walked.prefix, file);
@@ -258,15 +261,18 @@ export class SnapshotBuilder {
     for (const orders of this.#batches.flush()) yield { kind: "copy", orders, task: this.#task };
   }
 
-  #report(current: string): void {
+  /** Says where it is, also while no file ends. */
+  report(current = this.#lastPath): void {
     const { onProgress, survey } = this.#context;
+    const doneBytes = this.#doneBytes + readPassedBytes(this.#task.passed);
+    this.#shownBytes = Math.max(this.#shownBytes, doneBytes); // a file that is tried again takes nothing back
     onProgress({
       activity: "copying",
-      doneBytes: this.#doneBytes,
-      totalBytes: Math.max(survey.bytes, this.#doneBytes),
+      doneBytes: this.#shownBytes,
+      totalBytes: Math.max(survey.bytes, this.#shownBytes),
       doneItems: this.#doneItems,
       totalItems: Math.max(survey.entries, this.#doneItems),
-      current: Buffer.from(current, "latin1").toString("utf8"),
+      current: current === "" ? undefined : Buffer.from(current, "latin1").toString("utf8"),
     });
   }
 
@@ -389,7 +395,7 @@ export class SnapshotBuilder {
   onAnswer(answer: WorkerAnswer, job: WorkerJob): void {
     if ("failed" in answer) this.#onLinked(answer.failed, job);
     else this.#onCopied(answer);
-    if (this.#lastPath !== "") this.#report(this.#lastPath);
+    this.report();
     this.#wake();
   }
 

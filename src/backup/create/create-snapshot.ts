@@ -5,7 +5,8 @@ import { CitadelError, formatTime, type AbsolutePath } from "../../core/index.ts
 import { fromErrno, isErrno, makeDirectories, type System } from "../../system/index.ts";
 import type { PinnedDirectory } from "../../system/pinned-directory.ts";
 import { trimMemory } from "../../system/memory.ts";
-import { openWorkerPool } from "../../system/worker-pool.ts";
+import { startTicker } from "../../system/ticker.ts";
+import { openWorkerPool, type WorkerPool } from "../../system/worker-pool.ts";
 import { isLongCopy, type WorkerAnswer, type WorkerJob } from "../copy/job.ts";
 import {
   chunkSizeBytes,
@@ -38,6 +39,9 @@ import {
   surveySource,
   type Survey,
 } from "./source.ts";
+
+/** How often progress is looked at where nothing announces it. */
+const progressMs = 200;
 
 export interface CreateDeps {
   readonly system: System;
@@ -125,20 +129,14 @@ async function createOnce(
   trimMemory(); // what planning needed is not needed any more; the workers' buffers come now
   let lists: WrittenLists;
   try {
-    await untilAborted(
-      pool.runAll(
-        builder.jobs(),
-        (answer, job) => builder.onAnswer(answer, job),
-        signal,
-        isLongCopy,
-      ),
-      signal,
-    );
+    await copyAll(pool, builder, deps);
     if (mayRetry && builder.skips.deviceErrors > 0) throw deviceError(options, builder);
     lists = builder.close();
     finishDirectories(partial.directory, system.environment.isRoot);
     if (partial.isResumed) removeLeftovers(partial);
-    deps.onProgress({ activity: "flushing" });
+    using _flushing = startTicker(system.clock, progressMs, () =>
+      deps.onProgress({ activity: "flushing" }),
+    );
     await pool.runAll([{ kind: "flush", path: partial.directory }], () => {});
   } finally {
     builder.abandon();
@@ -170,8 +168,9 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
     options.type === "incremental"
       ? chooseParent(snapshots, identity, options.area, (text) => warnings.push(text))
       : undefined;
-  deps.onProgress({ activity: "looking" });
-  const survey = await surveySource(options, system, signal);
+  const survey = await surveySource(options, system, signal, (doneItems) =>
+    deps.onProgress({ activity: "looking", doneItems }),
+  );
   const previous = parent?.record ?? previousOf(snapshots, options, system);
   const isShrunk = checkShrink(survey, previous, options);
   makeDirectories(options.repositoryPath, 0o755);
@@ -179,6 +178,16 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
   const area = openArea(options.repositoryPath, options.area, true);
   if (area === undefined) throw new TypeError("the area was to be made");
   return { area, identity, parent, survey, isShrunk, warnings };
+}
+
+async function copyAll(
+  pool: WorkerPool<WorkerJob, WorkerAnswer>,
+  builder: SnapshotBuilder,
+  { system, signal }: CreateDeps,
+): Promise<void> {
+  using _progress = startTicker(system.clock, progressMs, () => builder.report());
+  const onAnswer = (answer: WorkerAnswer, job: WorkerJob) => builder.onAnswer(answer, job);
+  await untilAborted(pool.runAll(builder.jobs(), onAnswer, signal, isLongCopy), signal);
 }
 
 /** What runs that died at their very end left. */

@@ -37,6 +37,7 @@ export async function surveySource(
   options: Pick<CreateOptions, "sourcePath" | "sourceBytes" | "crossFileSystems">,
   system: Pick<System, "clock">,
   signal: AbortSignal,
+  onEntries: (count: number) => void = () => {},
 ): Promise<Survey> {
   const survey = { entries: 0, files: 0, bytes: 0, storedBytes: 0 };
   const seen = new Set<string>();
@@ -46,6 +47,7 @@ export async function surveySource(
       if (survey.entries % 16_384 === 0) trimMemory(); // see entriesPerCollection in builder.ts
       await system.clock.sleep(0);
       signal.throwIfAborted();
+      onEntries(survey.entries);
     }
     if (failure !== undefined || (found.mode & typeMask) !== regularType) continue;
     survey.files += 1;

@@ -68,7 +68,7 @@ export const command = defineAgentCommand({
       clock: app.system.clock,
       signal,
       onProgress: ({ current, ...progress }) =>
-        out.progress({ ...progress, activity: "restoring", current: jsonPath(current).path }),
+        out.progress({ ...progress, current: jsonPath(current).path }),
     };
     using _lock = await lockSnapshot(
       app,
@@ -190,6 +190,8 @@ function toDocument(report: RestoreReport): Record<string, unknown> {
     to: report.to,
     files: report.files,
     bytes: report.bytes,
+    written_files: report.writtenFiles,
+    written_bytes: report.writtenBytes,
     unchanged: report.unchanged,
     failed: listed(report.failed),
     skipped: listed(report.skipped),
@@ -199,9 +201,18 @@ function toDocument(report: RestoreReport): Record<string, unknown> {
 }
 
 function formatReport(report: RestoreReport, style: Style): string {
+  const took = formatDuration(report.durationMs);
+  const to = printable(report.to);
+  const { writtenFiles, writtenBytes, snapshot } = report;
+  const rest = report.files - writtenFiles;
   const lines = [
-    `restored ${counted(report.files, "file")}, ${formatBytes(report.bytes)}, to ${printable(report.to)} in ${formatDuration(report.durationMs)}`,
+    writtenFiles === 0 && rest > 0
+      ? `nothing to restore: ${counted(rest, "file")} in ${to}, ${formatBytes(report.bytes)}, ${rest === 1 ? "is" : "are"} as in ${snapshot} (${took})`
+      : `restored ${counted(writtenFiles, "file")}, ${formatBytes(writtenBytes)}, of ${snapshot} to ${to} in ${took}`,
   ];
+  if (writtenFiles > 0 && rest > 0) {
+    lines.push(`  ${counted(rest, "file was", "files were")} as in the snapshot, and left`);
+  }
   for (const { path, reason } of report.failed) {
     lines.push(`  ${style.paint("critical", "lost")} ${shownPath(path)}: ${printable(reason)}`);
   }
