@@ -5,7 +5,7 @@ import { isPartialHeld } from "../backup/create/partial.ts";
 import { listSnapshots, ownSnapshots } from "../backup/repository.ts";
 import { planRetention, type RetentionPlan, type RetentionRules } from "../backup/retention.ts";
 import { CitadelError, canonicalJson } from "../core/index.ts";
-import { mayAccess } from "../system/index.ts";
+import { assertMayWrite } from "../system/index.ts";
 import { isLockHeldByAny } from "../system/lock-look.ts";
 import { keepReserve } from "../system/reserve-file.ts";
 import { sha256Hex } from "../system/digest.ts";
@@ -38,7 +38,7 @@ export function cleanupHash(plan: RetentionPlan): string {
 
 /**
  * Carries the plan out.
- * @throws kind `conflict`: objections without `force`; kind `permission`
+ * @throws kind `conflict`: objections without `force`; kinds `permission`, `read-only`
  */
 export async function runCleanup(
   app: App,
@@ -56,15 +56,7 @@ export async function runCleanup(
     });
   }
   const places = backupPlaces(app);
-  if (plan.remove.length > 0 && !mayAccess(places.backupRoot, "write")) {
-    throw new CitadelError({
-      kind: "permission",
-      code: "PERMISSION",
-      message: `may not remove anything below ${places.backupRoot}`,
-      path: places.backupRoot,
-      hint: "run the command as root (sudo)",
-    });
-  }
+  if (plan.remove.length > 0) assertMayWrite(places.backupRoot, "remove");
   return recordJob(
     app,
     { kind: "cleanup", destination: places.backupRoot },

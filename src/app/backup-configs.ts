@@ -3,9 +3,13 @@
 
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import type { CreateOptions } from "../backup/create/options.ts";
+import { chooseParent } from "../backup/create/parent.ts";
 import type { SnapshotPlan } from "../backup/create/plan-snapshot.ts";
+import { checkMounts, checkWritable, existingPart } from "../backup/create/source.ts";
 import { fromText } from "../backup/format/byte-path.ts";
 import { jsonPath } from "../backup/format/index.ts";
+import { collectConflict, type PlanConflict } from "../backup/plan-conflict.ts";
+import { listSnapshots } from "../backup/repository.ts";
 import {
   CitadelError,
   joinPath,
@@ -68,6 +72,7 @@ export async function createConfigsBackup(
   const run = async (begin: () => void): Promise<CreateOutcome> => {
     using _lock = await lockSource(app, staging, request, context.signal);
     begin();
+    resetPrivateDirectory(staging);
     try {
       const remarks = stageConfigs(app, staging, request.withSecrets);
       const options = toOptions(app, request, realpath(staging) as AbsolutePath, repositoryPath);
@@ -98,7 +103,7 @@ function toOptions(
   return {
     sourcePath,
     sourceName: "configs",
-    sourceIdentity: `configs;${app.system.environment.hostname}`,
+    sourceIdentity: identityOf(app),
     repositoryPath: (realpath(repositoryPath) as AbsolutePath | undefined) ?? repositoryPath,
     area: "configs",
     type: "incremental",
@@ -109,7 +114,7 @@ function toOptions(
     extraChecksums: [],
     crossFileSystems: false,
     acceptShrink: request.acceptShrink ?? false,
-    mustBeMounted: requiresMounts(app) ? [repositoryPath] : [],
+    mustBeMounted: neededMounts(app, repositoryPath),
     reserveBytes: 0,
     limitBytesPerSecond: 0,
     attempts: backup.max_retry_attempts,
@@ -120,18 +125,31 @@ function toOptions(
   };
 }
 
+const identityOf = ({ system }: App) => `configs;${system.environment.hostname}`;
+
+/** The paths whose disks must be there. */
+const neededMounts = (app: App, repositoryPath: AbsolutePath) =>
+  requiresMounts(app) ? [repositoryPath] : [];
+
 /** What `--configs --dry-run` shows. Looks and changes nothing; databases are counted with the size they have now. */
 export function planConfigsBackup(app: App, withSecrets: boolean): SnapshotPlan {
   const { kept, remarks } = gatherConfigs(app, undefined, withSecrets);
   const repository = app.system.hostPaths.real(app.settings.paths.backup_root);
   const bytes = kept.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const { availableBytes } = fileSystemUsage(existingParent(repository));
+  const { availableBytes } = fileSystemUsage(existingPart(repository));
+  const conflicts: PlanConflict[] = [];
+  const warnings: string[] = [];
+  collectConflict(conflicts, () => checkMounts(neededMounts(app, repository), app.system));
+  collectConflict(conflicts, () => checkWritable({ repositoryPath: repository, area: "configs" }));
+  using parent = chooseParent(listSnapshots(repository), identityOf(app), "configs", (text) =>
+    warnings.push(text),
+  );
   const skipped = remarks.map(({ path, reason }) => ({ ...jsonPath(fromText(path)), reason }));
   return {
     source: "configs",
     to: joinPath(repository, "configs"),
     type: "incremental",
-    parent: null,
+    parent: parent?.record.id ?? null,
     files: kept.length,
     bytes,
     copy_files: kept.length,
@@ -141,20 +159,13 @@ export function planConfigsBackup(app: App, withSecrets: boolean): SnapshotPlan 
     skipped_total: skipped.length,
     needed_bytes: bytes,
     available_bytes: availableBytes,
-    conflicts: [],
-    warnings: [],
+    conflicts,
+    warnings,
   };
-}
-
-function existingParent(path: AbsolutePath): AbsolutePath {
-  let at = path;
-  while (at !== "/" && lstat(at) === undefined) at = parentOf(at);
-  return at;
 }
 
 /** @returns what was left out, for a person */
 function stageConfigs(app: App, staging: AbsolutePath, withSecrets: boolean): string[] {
-  resetPrivateDirectory(staging);
   const { remarks } = gatherConfigs(app, staging, withSecrets);
   return remarks.map(({ path, reason }) => `left out, ${reason}: ${path}`);
 }

@@ -104,7 +104,7 @@ export function planInPlace(
   return new TreeMender(snapshot, options, context, directories).plan();
 }
 
-function wouldReplace(target: string, plan: InPlacePlan): CitadelError {
+export function wouldReplace(target: string, plan: InPlacePlan): CitadelError {
   const paths = plan.differing.map(displayPath);
   return new CitadelError({
     kind: "conflict",

@@ -218,7 +218,7 @@ export function openTarget(to: string): Target {
   });
 }
 
-function notEmpty(target: string): CitadelError {
+export function notEmpty(target: string): CitadelError {
   return new CitadelError({
     kind: "conflict",
     code: "RESTORE_TARGET_NOT_EMPTY",

@@ -2,6 +2,14 @@
 
 import { count, document, list, nullable, object, oneOf, text } from "./define.ts";
 
+export const conflict = object({
+  path: nullable(text),
+  code: text,
+  message: text,
+  hint: text,
+  exit_code: count,
+});
+
 export const schema = document("backup-create-plan", "what making a snapshot would do", {
   source: text,
   to: text,
@@ -16,7 +24,7 @@ export const schema = document("backup-create-plan", "what making a snapshot wou
   skipped_total: count,
   needed_bytes: count,
   available_bytes: count,
-  conflicts: list(object({ path: nullable(text), code: text, message: text, hint: text })),
+  conflicts: list(conflict),
   warnings: list(text),
   steps: list(object({ op: text, path: text, from: nullable(text), to: text, why: text })),
   plan_hash: text,

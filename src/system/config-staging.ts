@@ -16,7 +16,7 @@ export function resetPrivateDirectory(path: string): void {
 }
 
 export function removeDirectory(path: string): void {
-  fs.rmSync(path, { recursive: true, force: true });
+  withErrno("rm", path, () => fs.rmSync(path, { recursive: true, force: true }));
 }
 
 export interface StagedFile {

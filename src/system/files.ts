@@ -101,6 +101,15 @@ export function mayAccess(path: string, how: "read" | "write" | "execute"): bool
   }
 }
 
+/**
+ * Asks before the first write: the same answer that a write gives, and before anything was begun.
+ * @param operation what was to be done there, for the message
+ * @throws kind `permission`; `read-only` for a file system that nobody can write, root included
+ */
+export function assertMayWrite(path: string, operation: string): void {
+  withErrno(operation, path, () => fs.accessSync(path, fs.constants.W_OK));
+}
+
 /** mkdir -p for directories of our own (state, run): not for trees that others can write. */
 export function makeDirectories(path: string, mode: number): void {
   withErrno("mkdir", path, () => fs.mkdirSync(path, { recursive: true, mode }));

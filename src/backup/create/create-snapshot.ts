@@ -35,6 +35,7 @@ import {
   checkPlaces,
   checkShrink,
   checkSpace,
+  checkWritable,
   identityOf,
   surveySource,
   type Survey,
@@ -162,6 +163,7 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
   const { system, signal } = deps;
   const warnings = checkPlaces(options, system);
   const identity = identityOf(options, system);
+  checkWritable(options);
   tidyArea(options, identity);
   const snapshots = listSnapshots(options.repositoryPath);
   const parent =

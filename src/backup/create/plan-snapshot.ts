@@ -1,7 +1,7 @@
 // What making a snapshot would do, from looking alone: the plan of `backup create --dry-run`. It judges by the parent's
 // manifest; content that moved or is there twice is found only while it is read, so `copy` is the most it can be.
 
-import { CitadelError, joinPath, type AbsolutePath } from "../../core/index.ts";
+import { joinPath, type AbsolutePath } from "../../core/index.ts";
 import { fileSystemUsage, type System } from "../../system/index.ts";
 import { walkTree } from "../../system/tree-walk.ts";
 import {
@@ -12,6 +12,7 @@ import {
   type FileEntry,
   type SkippedPath,
 } from "../format/index.ts";
+import { collectConflict, type PlanConflict } from "../plan-conflict.ts";
 import { listSnapshots } from "../repository.ts";
 import type { CreateOptions } from "./options.ts";
 import { chooseParent, ParentCursor } from "./parent.ts";
@@ -20,7 +21,9 @@ import {
   checkPlaces,
   checkShrink,
   checkSpace,
+  checkWritable,
   isFirstName,
+  existingPart,
   identityOf,
   sourceRoot,
   surveySource,
@@ -45,13 +48,6 @@ export interface SnapshotPlan {
   readonly warnings: readonly string[];
 }
 
-export interface PlanConflict {
-  readonly path: string | null;
-  readonly code: string;
-  readonly message: string;
-  readonly hint: string;
-}
-
 /**
  * Looks at source and repository and changes nothing.
  * @throws what makes it impossible to look: kinds `not-found`, `usage`, `not-mounted`, `cancelled`
@@ -71,15 +67,8 @@ export async function planSnapshot(
   const survey = await surveySource(options, system, signal);
   const needed = neededBytes(survey, parent);
   const conflicts: PlanConflict[] = [];
-  const collect = (check: () => unknown) => {
-    try {
-      check();
-    } catch (thrown) {
-      if (!(thrown instanceof CitadelError)) throw thrown;
-      const { code, message, path, hint } = thrown;
-      conflicts.push({ path: path ?? null, code, message, hint: hint ?? "" });
-    }
-  };
+  const collect = (check: () => unknown) => collectConflict(conflicts, check);
+  collect(() => checkWritable(options));
   collect(() =>
     checkShrink(survey, parent?.record ?? previousOf(snapshots, options, system), options),
   );
@@ -96,7 +85,7 @@ export async function planSnapshot(
       bytes: survey.bytes,
       ...found,
       needed_bytes: needed + options.reserveBytes,
-      available_bytes: fileSystemUsage(options.repositoryPath).availableBytes,
+      available_bytes: fileSystemUsage(existingPart(options.repositoryPath)).availableBytes,
       conflicts,
       warnings,
     };

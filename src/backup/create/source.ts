@@ -1,8 +1,16 @@
 // What the source is: its identity (by which a parent is chosen), what it holds, and whether it may be backed up to
 // where it shall go. All of it is looked at before anything is written.
 
-import { CitadelError, formatBytes, isWithin, type AbsolutePath } from "../../core/index.ts";
 import {
+  CitadelError,
+  formatBytes,
+  isWithin,
+  joinPath,
+  parentOf,
+  type AbsolutePath,
+} from "../../core/index.ts";
+import {
+  assertMayWrite,
   fileSystemUsage,
   listDirectory,
   mountOf,
@@ -15,7 +23,7 @@ import {
 import { readlink } from "../../system/index.ts";
 import { trimMemory } from "../../system/memory.ts";
 import { walkTree } from "../../system/tree-walk.ts";
-import type { SnapshotRecord } from "../format/index.ts";
+import { areaDirectories, type SnapshotRecord } from "../format/index.ts";
 import type { CreateOptions } from "./options.ts";
 
 const typeMask = 0o170000;
@@ -129,11 +137,28 @@ export function checkPlaces(options: CreateOptions, system: Pick<System, "hostPa
     });
   }
   const target = stat(repositoryPath);
-  if (target === undefined) return [];
+  if (target === undefined) {
+    return [
+      `there is no ${repositoryPath} yet: it is made; see that this is where the backup disk lies`,
+    ];
+  }
   if (!isSameDisk(source.dev, target.dev)) return [];
   return [
     `source and backup are on the same physical disk: when it dies, ${repositoryPath} dies with ${sourcePath}`,
   ];
+}
+
+/** A path, or the nearest directory above it that is there. */
+export function existingPart(path: AbsolutePath): AbsolutePath {
+  let at = path;
+  while (at !== "/" && stat(at) === undefined) at = parentOf(at);
+  return at;
+}
+
+/** @throws kinds `permission`, `read-only` where no snapshot can be written to the backup root */
+export function checkWritable(options: Pick<CreateOptions, "repositoryPath" | "area">): void {
+  const area = joinPath(options.repositoryPath, areaDirectories[options.area]);
+  assertMayWrite(existingPart(area), "write a snapshot");
 }
 
 function noSource(path: AbsolutePath, isMissing: boolean): CitadelError {
@@ -146,7 +171,11 @@ function noSource(path: AbsolutePath, isMissing: boolean): CitadelError {
   });
 }
 
-function checkMounts(wanted: readonly AbsolutePath[], system: Pick<System, "hostPaths">): void {
+/** @throws kind `not-mounted`, code NOT_MOUNTED, for a path that lies on the root file system */
+export function checkMounts(
+  wanted: readonly AbsolutePath[],
+  system: Pick<System, "hostPaths">,
+): void {
   const mounts = readMountsOf(system);
   if (mounts === undefined) return;
   for (const path of wanted) {
@@ -227,7 +256,7 @@ const overheadBytesPerEntry = 1024;
  * @throws kind `no-space`, code BACKUP_NO_SPACE
  */
 export function checkSpace(neededBytes: number, entries: number, options: CreateOptions): void {
-  const usage = fileSystemUsage(options.repositoryPath);
+  const usage = fileSystemUsage(existingPart(options.repositoryPath));
   const needed = neededBytes + entries * overheadBytesPerEntry + options.reserveBytes;
   const isOutOfInodes = usage.inodesTotal > 0 && usage.inodesFree < entries / 2 && neededBytes > 0;
   if (needed <= usage.availableBytes && !(isOutOfInodes && usage.inodesFree < 100)) return;

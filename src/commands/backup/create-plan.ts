@@ -2,7 +2,16 @@
 
 import type { SnapshotPlan } from "../../backup/create/plan-snapshot.ts";
 import { counted, ExitCode, formatBytes } from "../../core/index.ts";
-import { printable, type Output } from "../../output/index.ts";
+import type { PlanConflict } from "../../backup/plan-conflict.ts";
+import { printable, type Output, type Style } from "../../output/index.ts";
+
+/** A dry run ends with 0 (spec/cli.md): what the real one would end with stands here. */
+export function formatConflicts(conflicts: readonly PlanConflict[], style: Style): string[] {
+  return conflicts.flatMap(({ message, hint, exit_code: exit }) => [
+    `${style.paint("critical", "refused:")}   ${printable(message)} (the run without --dry-run ends with exit code ${exit})`,
+    style.paint("dim", `           ${printable(hint)}`),
+  ]);
+}
 
 export function showCreatePlan(out: Output, plan: SnapshotPlan, hash: string): ExitCode {
   const { source, to } = plan;
@@ -26,9 +35,7 @@ export function showCreatePlan(out: Output, plan: SnapshotPlan, hash: string): E
       ...plan.skipped
         .slice(0, 20)
         .map(({ path, reason }) => `skip       ${reason}  ${printable(path)}`),
-      ...plan.conflicts.map(
-        ({ message }) => `${out.style.paint("critical", "refused:")}   ${printable(message)}`,
-      ),
+      ...formatConflicts(plan.conflicts, out.style),
       `plan ${hash.slice(0, 12)}. Nothing was changed.`,
     ].join("\n"),
   );

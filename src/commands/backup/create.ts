@@ -14,6 +14,7 @@ import { CitadelError, ExitCode, formatBytes, formatDuration } from "../../core/
 import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 import { showCreatePlan } from "./create-plan.ts";
+import { planChanged } from "./plan-changed.ts";
 
 const types = ["full", "incremental"] as const;
 
@@ -116,15 +117,6 @@ export const command = defineAgentCommand({
     return exitCodeFor(outcome);
   },
 });
-
-function planChanged(): CitadelError {
-  return new CitadelError({
-    kind: "conflict",
-    code: "PLAN_CHANGED",
-    message: "the plan is no longer the one that --plan-hash names",
-    hint: "look at it again with --dry-run",
-  });
-}
 
 function contradiction(kind: string, type: string): CitadelError {
   return new CitadelError({

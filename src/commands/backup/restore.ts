@@ -12,14 +12,8 @@ import {
 import { jsonPath } from "../../backup/format/byte-path.ts";
 import { type FoundSnapshot, snapshotAt } from "../../backup/repository.ts";
 import { planInPlace, restoreInPlace } from "../../backup/restore-in-place.ts";
-import { countNeed, filterPaths } from "../../backup/restore-plan.ts";
-import {
-  assertSoundMetadata,
-  restoreSnapshot,
-  type RestoreContext,
-  type RestoreReport,
-} from "../../backup/restore.ts";
-import { readManifest } from "../../backup/snapshot-reader.ts";
+import { previewRestore } from "../../backup/restore-preview.ts";
+import { restoreSnapshot, type RestoreContext, type RestoreReport } from "../../backup/restore.ts";
 import {
   CitadelError,
   ExitCode,
@@ -31,6 +25,8 @@ import {
 import type { App } from "../../app/app.ts";
 import { printable, type Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
+import { planChanged } from "./plan-changed.ts";
+import { showRestorePlan } from "./restore-plan.ts";
 import { shownPath } from "./shown-path.ts";
 
 export const command = defineAgentCommand({
@@ -81,11 +77,10 @@ export const command = defineAgentCommand({
       args.inPlace === true && !globals.dryRun
         ? await lockRestoreTarget(app, options.to, globals.lockTimeoutMs, signal)
         : undefined;
-    if (globals.dryRun) {
-      const plan = planRestore(snapshot, options, args.inPlace === true, context);
-      const fields = { snapshot: snapshot.id, to: options.to, ...plan };
-      out.result("backup-restore-plan", fields, () => formatPlan(fields));
-      return ExitCode.success;
+    if (globals.dryRun || globals.planHash !== undefined) {
+      const preview = previewRestore(snapshot, options, args.inPlace === true, context);
+      if (globals.dryRun) return showRestorePlan(out, snapshot, options.to, preview);
+      if (globals.planHash !== preview.planHash) throw planChanged();
     }
     if (options.force && args.inPlace === true) {
       const plan = planInPlace(snapshot, options, context);
@@ -143,42 +138,6 @@ async function chooseSnapshot(
     });
   }
   return snapshotAt(backupPlaces(app).backupRoot, atMs, await activeSources(app, signal));
-}
-
-function planRestore(
-  snapshot: FoundSnapshot,
-  options: Parameters<typeof planInPlace>[1],
-  isInPlace: boolean,
-  context: Parameters<typeof planInPlace>[2],
-): { create: number; replace: number; unchanged: number; bytes: number; differing: string[] } {
-  if (isInPlace) {
-    const { create, replace, unchanged, neededBytes, differing } = planInPlace(
-      snapshot,
-      options,
-      context,
-    );
-    return {
-      create,
-      replace,
-      unchanged,
-      bytes: neededBytes,
-      differing: differing.map((path) => jsonPath(path).path),
-    };
-  }
-  assertSoundMetadata(snapshot);
-  const need = countNeed(readManifest(snapshot.directory), filterPaths(options.globs));
-  return { create: need.entries, replace: 0, unchanged: 0, bytes: need.bytes, differing: [] };
-}
-
-function formatPlan(plan: {
-  snapshot: string;
-  to: string;
-  create: number;
-  replace: number;
-  unchanged: number;
-  bytes: number;
-}): string {
-  return `would restore ${plan.snapshot} to ${printable(plan.to)}: ${plan.create} new, ${plan.replace} replaced, ${plan.unchanged} as they are, ${formatBytes(plan.bytes)} to write`;
 }
 
 const listed = (items: RestoreReport["failed"]) =>
