@@ -17,7 +17,7 @@ import {
   normalizePath,
   type AbsolutePath,
 } from "../core/index.ts";
-import { fromErrno, realpath, realpathBytes, type System } from "../system/index.ts";
+import { fromErrno, lstat, realpath, realpathBytes, type System } from "../system/index.ts";
 import { acquireLock } from "../system/lock.ts";
 import { version } from "../version.ts";
 import { reservePath } from "../backup/cleanup.ts";
@@ -195,8 +195,14 @@ export function requiresMounts({ settings, system }: App): boolean {
 /** What to say where the backup disk should be mounted and is not: an empty list would look like no backups. */
 export function unmountedWarning(app: App): string | undefined {
   const root = app.system.hostPaths.real(app.settings.paths.backup_root);
-  if (!requiresMounts(app) || !isUnmounted(root, app.system)) return undefined;
+  if (!requiresMounts(app) || !isUnmounted(root, app.system)) return missingWarning(root);
   return `${root} lies on the root file system: the backup disk is not mounted, its snapshots are not seen`;
+}
+
+/** An absent backup root looks like an empty one, and is not the same. */
+function missingWarning(root: AbsolutePath): string | undefined {
+  if (lstat(root) !== undefined) return undefined;
+  return `there is no ${root}: either no backup was ever made here, or the backup disk lies elsewhere`;
 }
 
 function resolved(path: string): AbsolutePath | undefined {

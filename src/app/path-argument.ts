@@ -1,6 +1,12 @@
 // Paths that people type: absolute as on the host, or relative to where they stand.
 
-import { absolutePath, CitadelError, isWithin, joinPath, type AbsolutePath } from "../core/index.ts";
+import {
+  absolutePath,
+  CitadelError,
+  isWithin,
+  joinPath,
+  type AbsolutePath,
+} from "../core/index.ts";
 import type { App } from "./app.ts";
 
 /**
@@ -24,4 +30,11 @@ export function pathArgument(app: App, typed: string): AbsolutePath {
         ? "give the path from the root, starting with /"
         : `give the path from the root, starting with /: ${directory} lies outside of --root ${hostPaths.root}`,
   });
+}
+
+/** The same for the bytes of an argument that is no text. */
+export function pathArgumentBytes(app: App, typed: Buffer): Buffer {
+  if (typed[0] === 0x2f) return typed;
+  pathArgument(app, "."); // refuses where a relative path has no meaning
+  return Buffer.concat([Buffer.from(`${app.system.environment.workingDirectory}/`), typed]);
 }

@@ -95,7 +95,7 @@ function removeOne(snapshot: FoundSnapshot, context: CleanupContext): boolean {
   const doomed = `${parent.through}/${removingPrefix}${name}`;
   renamePath(latin1(`${parent.through}/${name}`), latin1(doomed));
   syncDirectory(parent.through);
-  for (const tag of tags) {
+  for (const tag of new Set([...tags, ...(snapshot.record?.tags ?? [])])) {
     using directory = openTag(parent, tag, false);
     if (directory !== undefined) removeFile(latin1(`${directory.through}/${snapshot.id}`));
   }

@@ -25,10 +25,10 @@ import {
 } from "../system/raw-file.ts";
 import { freeBytesAt } from "../system/restore-target.ts";
 import { type BytePath, displayPath, parentPath, rootPath, toBytes } from "./format/byte-path.ts";
-import type { FileEntry, ManifestEntry } from "./format/manifest.ts";
+import { type FileEntry, type ManifestEntry, storedBytesOf } from "./format/manifest.ts";
 import type { FoundSnapshot } from "./repository.ts";
 import { hashExisting, NotRestored, restoreContent, RestoreMemory } from "./restore-content.ts";
-import { assertSpace, filterPaths, storedBytesOf, type PathFilter } from "./restore-plan.ts";
+import { assertSpace, filterPaths, type PathFilter } from "./restore-plan.ts";
 import { RestoreLeftovers } from "./restore-leftovers.ts";
 import {
   assertSoundMetadata,

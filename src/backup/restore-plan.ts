@@ -2,7 +2,7 @@
 
 import { CitadelError, formatBytes } from "../core/index.ts";
 import { type BytePath, displayPath, rootPath } from "./format/byte-path.ts";
-import type { FileEntry, ManifestEntry } from "./format/manifest.ts";
+import { type ManifestEntry, storedBytesOf } from "./format/manifest.ts";
 
 /** Whether an entry is wanted. */
 export type PathFilter = (path: BytePath) => boolean;
@@ -33,13 +33,6 @@ export interface RestoreNeed {
   readonly bytes: number;
   /** The same with holes: what there is to read and check. */
   readonly contentBytes: number;
-}
-
-/** Bytes that a file will take on the disk: its size without its holes. */
-export function storedBytesOf(entry: FileEntry): number {
-  let bytes = entry.size;
-  for (const [start, end] of entry.holes ?? []) bytes -= end - start;
-  return bytes;
 }
 
 /** Counts what is wanted. @throws kind `not-found`, code `RESTORE_NOTHING_MATCHES` */

@@ -262,6 +262,7 @@ function toRecord(
       bytes: totals.bytes,
       new_bytes: counts.copiedBytes,
       stored_bytes: totals.storedBytes,
+      source_blocks_bytes: prepared.survey.storedBytes,
       linked_files: counts.linkedFiles,
       packed_files: totals.packedFiles,
       skipped: skips.total,

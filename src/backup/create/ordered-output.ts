@@ -16,6 +16,7 @@ import {
   packedSumsName,
   sumsName,
   sumsNameOf,
+  storedBytesOf,
 } from "../format/index.ts";
 import { toLatin1 } from "./partial.ts";
 import { maxRunFiles } from "./link-runs.ts";
@@ -209,7 +210,7 @@ export class OrderedOutput {
       this.#list(packedSumsName).write(formatSumsLine(entry.packed.sha256, name));
       return;
     }
-    if (isFirst) counts.storedBytes += entry.size;
+    if (isFirst) counts.storedBytes += storedBytesOf(entry);
     this.#list(sumsName).write(formatSumsLine(entry.sha256, entry.path));
     for (const algorithm of this.#algorithms) {
       const digest = entry.digests?.[algorithm];

@@ -4,7 +4,6 @@ import type { System } from "../../system/index.ts";
 import type { SnapshotRecord } from "../format/index.ts";
 import { ownSnapshots, type FoundSnapshot } from "../repository.ts";
 import type { CreateOptions } from "./options.ts";
-import type { Parent } from "./parent.ts";
 import type { Survey } from "./source.ts";
 
 /** What the snapshot calls its source. */
@@ -33,10 +32,17 @@ export function previousOf(
 
 /**
  * What will have to be stored, as far as a survey tells: against a parent the growth and no less than a hundredth.
- * Running out nevertheless ends cleanly.
+ * Blocks are compared, not sizes: a file of 2 TiB may be one hole. Running out nevertheless ends cleanly.
  */
-export function neededBytes(survey: Survey, parent: Parent | undefined): number {
+export function neededBytes(
+  survey: Pick<Survey, "bytes" | "storedBytes">,
+  parent: { readonly record: Pick<SnapshotRecord, "counts"> } | undefined,
+): number {
   if (parent === undefined) return survey.storedBytes;
-  const { bytes } = parent.record.counts;
-  return Math.max(survey.bytes - bytes, Math.ceil(survey.storedBytes / 100));
+  const { bytes, source_blocks_bytes: blocks } = parent.record.counts;
+  const growth =
+    blocks === undefined
+      ? Math.min(survey.bytes - bytes, survey.storedBytes)
+      : survey.storedBytes - blocks;
+  return Math.max(growth, Math.ceil(survey.storedBytes / 100));
 }

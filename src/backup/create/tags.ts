@@ -2,8 +2,8 @@
 
 import { CitadelError } from "../../core/index.ts";
 
-/** One part of a path, not hidden, without what lists of tags are split by. */
-const pattern = /^[^./,\p{Cc}][^/,\p{Cc}]{0,63}$/u;
+/** One word: a part of a path, not hidden, without what lists of tags are split by. */
+const pattern = /^[^./,\p{Cc}\s][^/,\p{Cc}\s]{0,63}$/u;
 
 /** @throws kind `usage`, code VALUE_INVALID for a tag that is no plain name, or `latest`, which the agent keeps itself */
 export function assertTags(tags: readonly string[]): void {
@@ -13,6 +13,6 @@ export function assertTags(tags: readonly string[]): void {
     kind: "usage",
     code: "VALUE_INVALID",
     message: `${JSON.stringify(wrong.slice(0, 80))} cannot be a tag`,
-    hint: "use one word such as daily, weekly, monthly, before-upgrade: up to 64 characters, no / and no comma, not `latest`",
+    hint: "use one word such as daily, weekly, monthly, before-upgrade: up to 64 characters, no blank, no / and no comma, not `latest`",
   });
 }

@@ -70,6 +70,13 @@ export interface FileEntry extends EntryBase {
   readonly digests?: Readonly<Partial<Record<ExtraAlgorithm, string>>> | undefined;
 }
 
+/** Bytes that a file takes on the disk: its size without its holes. */
+export function storedBytesOf(entry: Pick<FileEntry, "size" | "holes">): number {
+  let bytes = entry.size;
+  for (const [start, end] of entry.holes ?? []) bytes -= end - start;
+  return bytes;
+}
+
 export interface SymlinkEntry extends EntryBase {
   readonly type: "symlink";
   /** Bytes of the target, one character each; it may be anything but empty or with a NUL. */

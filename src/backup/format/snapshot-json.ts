@@ -32,8 +32,10 @@ export interface SnapshotCounts {
   readonly bytes: number;
   /** Content that this snapshot stored anew (copied, not linked to another snapshot). */
   readonly new_bytes: number;
-  /** What its files take as stored (packed ones compressed), hard links counted once. */
+  /** What its files take as stored (packed ones compressed, holes left out), hard links counted once. */
   readonly stored_bytes: number;
+  /** Blocks that its files took on the disk of the source: the next one needs what has come since. Not in older ones. */
+  readonly source_blocks_bytes?: number;
   /** Files taken over from another snapshot by a hard link. */
   readonly linked_files: number;
   readonly packed_files: number;

@@ -8,6 +8,7 @@ import {
   planBackup,
   type CreateOutcome,
 } from "../../app/backup-create.ts";
+import { pathArgument, pathArgumentBytes } from "../../app/path-argument.ts";
 import type { CreateProgress } from "../../backup/create/options.ts";
 import { assertTags } from "../../backup/create/tags.ts";
 import { CitadelError, ExitCode, formatBytes, formatDuration } from "../../core/index.ts";
@@ -42,8 +43,9 @@ export const command = defineAgentCommand({
     tag: {
       type: "string",
       multiple: true,
-      valueHint: "daily|weekly|monthly",
-      description: "keeps it for that reason as well",
+      valueHint: "daily|weekly|monthly|WORD",
+      description:
+        "retention counts it for that; another word is a label, and it goes by age like one without",
     },
     plain: {
       type: "boolean",
@@ -81,9 +83,10 @@ export const command = defineAgentCommand({
     if (args.configs === true && args.source !== undefined) {
       throw contradiction(args.source, "--configs");
     }
+    const odd = rawBytes("source").find((bytes) => !isUtf8(bytes));
     const wish = {
-      source: args.source,
-      sourceBytes: rawBytes("source").find((bytes) => !isUtf8(bytes)),
+      source: args.source === undefined ? undefined : pathArgument(app, args.source),
+      sourceBytes: odd === undefined ? undefined : pathArgumentBytes(app, odd),
       type: args.type ?? args.kind,
       tags: args.tag,
       plain: args.plain,

@@ -9,19 +9,13 @@ import {
   lockSnapshot,
   tryCatalog,
 } from "../../app/backup-repository.ts";
+import { pathArgument } from "../../app/path-argument.ts";
 import { jsonPath } from "../../backup/format/byte-path.ts";
 import { type FoundSnapshot, snapshotAt } from "../../backup/repository.ts";
 import { planInPlace, restoreInPlace } from "../../backup/restore-in-place.ts";
 import { previewRestore } from "../../backup/restore-preview.ts";
 import { restoreSnapshot, type RestoreContext, type RestoreReport } from "../../backup/restore.ts";
-import {
-  CitadelError,
-  ExitCode,
-  absolutePath,
-  counted,
-  formatBytes,
-  formatDuration,
-} from "../../core/index.ts";
+import { CitadelError, ExitCode, counted, formatBytes, formatDuration } from "../../core/index.ts";
 import type { App } from "../../app/app.ts";
 import { printable, type Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
@@ -54,7 +48,7 @@ export const command = defineAgentCommand({
     const snapshot = await chooseSnapshot(app, args.snapshot, args.at, signal);
     const places = backupPlaces(app);
     const options = {
-      to: app.system.hostPaths.real(absolutePath(args.to)),
+      to: pathArgument(app, args.to),
       globs: args.path,
       privileged: args.privileged === true,
       isRoot: places.isRoot,

@@ -41,7 +41,7 @@ export const backupFields = {
     "BACKUP_BACKUP_TYPES",
     cronTexts,
     { daily: "0 2 * * *", weekly: "0 3 * * 0", monthly: "0 4 1 * *" },
-    "typed schedules; a type is a tag that retention keeps snapshots by",
+    "typed schedules; retention counts daily, weekly and monthly, others go by age",
   ),
   deduplication_enabled: field(
     "BACKUP_DEDUPLICATION_ENABLED",
