@@ -45,7 +45,11 @@ export function previewRestore(
     ? previewInPlace(snapshot, options, context, conflicts)
     : previewWhole(snapshot, options, conflicts);
   const judged = {
-    ...{ snapshot: snapshot.id, to: options.to, isInPlace, globs: options.globs, ...plan },
+    snapshot: snapshot.id,
+    to: options.to,
+    isInPlace,
+    globs: options.globs,
+    ...plan,
     conflicts: conflicts.map(({ code, path }) => ({ code, path })),
   };
   return { ...plan, conflicts, planHash: sha256Hex(canonicalJson(judged)) };

@@ -19,7 +19,10 @@ export function showRestorePlan(
   const fields = {
     snapshot: snapshot.id,
     to,
-    ...{ create, replace, unchanged, bytes },
+    create,
+    replace,
+    unchanged,
+    bytes,
     differing: differing.map((path) => jsonPath(path).path),
     steps: [...step("create", create, "new"), ...step("replace", replace, "that differ")],
     conflicts,
