@@ -2,7 +2,7 @@
 
 import { applyRetention, reservePath, type CleanupReport } from "../backup/cleanup.ts";
 import { isPartialHeld } from "../backup/create/partial.ts";
-import { listSnapshots, ownSnapshots } from "../backup/repository.ts";
+import { ownSnapshots, readable } from "../backup/repository.ts";
 import { planRetention, type RetentionPlan, type RetentionRules } from "../backup/retention.ts";
 import { CitadelError, canonicalJson } from "../core/index.ts";
 import { assertMayWrite } from "../system/index.ts";
@@ -10,25 +10,34 @@ import { isLockHeldByAny } from "../system/lock-look.ts";
 import { keepReserve } from "../system/reserve-file.ts";
 import { sha256Hex } from "../system/digest.ts";
 import type { App } from "./app.ts";
-import { backupPlaces, lookIntoCatalog, recordJob } from "./backup-repository.ts";
+import { readKnowledge } from "./backup-knowledge.ts";
+import { backupPlaces, recordJob } from "./backup-repository.ts";
 
-/** What would go and stay now. */
-export function planCleanup(app: App, rules: RetentionRules): RetentionPlan {
+export interface CleanupPlan extends RetentionPlan {
+  /** What could not be read and may have kept a snapshot. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * What would go and stay now.
+ * @throws kind `permission`: of a snapshot that cannot be read nobody knows whether something keeps it
+ */
+export function planCleanup(app: App, rules: RetentionRules): CleanupPlan {
   const places = backupPlaces(app);
-  const snapshots = ownSnapshots(listSnapshots(places.backupRoot));
-  const { catalog } = lookIntoCatalog(places);
-  using opened = catalog;
-  const verified = [...(opened?.verifiedSnapshots() ?? [])];
+  const known = readKnowledge(places);
+  const snapshots = ownSnapshots(known.snapshots);
+  snapshots.forEach(readable);
   const inUse = snapshots.filter(({ id }) => isLockHeldByAny(places.runtimeDir, `snapshot-${id}`));
   const building = snapshots.filter(
     ({ state, directory }) => state === "partial" && isPartialHeld(directory),
   );
-  return planRetention(snapshots, rules, {
+  const plan = planRetention(snapshots, rules, {
     nowMs: app.system.clock.nowMs(),
-    verifiedAtMs: new Map(verified.map(([id, { atMs }]) => [id, atMs])),
+    verifiedAtMs: new Map([...known.verified].map(([id, { atMs }]) => [id, atMs])),
     locked: new Set(inUse.map(({ id }) => id)),
     building: new Set(building.map(({ id }) => id)),
   });
+  return { ...plan, warnings: known.warnings };
 }
 
 /** The hash of a plan, for --plan-hash. */

@@ -10,13 +10,20 @@ import {
   type ContentKey,
 } from "../backup/catalog.ts";
 import { InodeLedger } from "../backup/inode-ledger.ts";
-import { readSnapshot, resolveSnapshot, type FoundSnapshot } from "../backup/repository.ts";
+import {
+  listSnapshots,
+  ownSnapshots,
+  resolveSnapshot,
+  type FoundSnapshot,
+  type Resolved,
+  type Wanted,
+} from "../backup/repository.ts";
 import { chooseOldest } from "../backup/sampling.ts";
 import { readManifest } from "../backup/snapshot-reader.ts";
 import { verifySnapshot, type VerifyContext, type VerifyOptions } from "../backup/verify.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
-import { CitadelError, counted, joinPath, type AbsolutePath } from "../core/index.ts";
-import { realpath, sha256Hex } from "../system/index.ts";
+import { CitadelError, counted, joinPath, nameOf, type AbsolutePath } from "../core/index.ts";
+import { lstat, realpath, sha256Hex } from "../system/index.ts";
 import { acquireLock, type Lock, type LockDomain } from "../system/lock.ts";
 import { statExact } from "../system/native.ts";
 import { survey } from "../system/survey/index.ts";
@@ -60,34 +67,64 @@ export async function activeSources(app: App, signal: AbortSignal): Promise<stri
   const [found] = await survey([{ kind: "real", path: active }], options);
   const sources = [active, named];
   if (found?.kind === "real") sources.push(found.path, hostPaths.host(found.path));
-  else sources.push(...latestSource(app));
+  else sources.push(...latestSource(backupPlaces(app).backupRoot));
   return [...new Set(sources)];
 }
 
-/** What `latest` of the repository was made of: what the active models were, when nobody can say what they are. */
-function latestSource(app: App): string[] {
-  const link = joinPath(backupPlaces(app).backupRoot, areaDirectories.models, "latest");
+/**
+ * What `latest` of the repository was made of: what the active models were, when nobody can say what they are. The
+ * link counts only where it and what it leads to are ours: who owns the directory above could have it mean any source.
+ */
+export function latestSource(backupRoot: AbsolutePath): string[] {
+  const link = joinPath(backupRoot, areaDirectories.models, "latest");
   try {
-    const directory = realpath(link);
-    if (directory === undefined) return [];
-    const source = readSnapshot(directory as AbsolutePath, "models")?.record?.source;
-    return source === undefined ? [] : [source];
+    const isOwnLink = lstat(link)?.uid === process.geteuid?.();
+    const directory = realpath(link) ?? link;
+    const all = listSnapshots(backupRoot);
+    const own = ownSnapshots(all);
+    const target = own.find(({ id }) => id === nameOf(directory));
+    if (target === undefined || (!isOwnLink && all.some(({ isOwn }) => isOwn))) return [];
+    if (target.record !== undefined) return [target.record.source];
+    // its record is damaged: the source of the others of that short name, if they are of one
+    const alike = own.filter(({ slug, area }) => slug === target.slug && area === target.area);
+    const sources = new Set(alike.flatMap(({ record }) => record?.source ?? []));
+    return sources.size === 1 ? [...sources] : [];
   } catch (thrown) {
     if (!(thrown instanceof CitadelError)) throw thrown;
     return [];
   }
 }
 
-/** The snapshot that an argument names; a path is taken below --root. */
+/** A snapshot that was named, with what whoever named it has to be told. */
+export interface NamedSnapshot {
+  readonly snapshot: FoundSnapshot;
+  readonly remarks: readonly string[];
+}
+
+/**
+ * The snapshot that an argument names; a path is taken below --root.
+ * @throws those of resolveSnapshot
+ */
 export async function findSnapshot(
   app: App,
   name: string,
   signal: AbortSignal,
-): Promise<FoundSnapshot> {
+  wanted: Wanted = "usable",
+): Promise<NamedSnapshot> {
   const { backupRoot } = backupPlaces(app);
-  const wanted = name.startsWith("/") ? app.system.hostPaths.real(name) : name;
-  const mayBeLatest = /(?:^|\/)latest(?:_backup)?$/.test(wanted);
-  return resolveSnapshot(backupRoot, wanted, mayBeLatest ? await activeSources(app, signal) : []);
+  const path = name.startsWith("/") ? app.system.hostPaths.real(name) : name;
+  const mayBeLatest = /(?:^|\/)latest(?:_backup)?$/.test(path);
+  const sources = mayBeLatest ? await activeSources(app, signal) : [];
+  return named(resolveSnapshot(backupRoot, path, sources, wanted));
+}
+
+/** Says which newer snapshots were passed over: `latest` is never an older one without a word. */
+export function named({ snapshot, passedOver }: Resolved): NamedSnapshot {
+  const remarks = passedOver.map(
+    ({ id, state, why }) =>
+      `${snapshot.id} is used: the newer ${id} ${state === "damaged" ? "is damaged" : "cannot be read"} (${why ?? state})`,
+  );
+  return { snapshot, remarks };
 }
 
 /** The catalogue for recording, or why there is none: a full or read-only state disk stops no verification. */
@@ -103,7 +140,7 @@ export function tryCatalog(places: BackupPlaces): { catalog?: Catalog; remark?: 
 }
 
 /** What the catalogue knows, for reading; undefined where there is none. */
-export function lookIntoCatalog(places: BackupPlaces): { catalog?: Catalog; why?: string } {
+export function lookIntoCatalog(places: BackupPlaces): ReturnType<typeof readCatalog> {
   return readCatalog(places);
 }
 

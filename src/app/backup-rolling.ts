@@ -45,17 +45,30 @@ export function lastSliceMs(app: App): number {
   return Date.parse(readCoverage(app)?.measured_at ?? "") || 0;
 }
 
-/** What the next slice would read, and what is proved by now; undefined without a catalogue. */
+/**
+ * What the next slice would read, and what is proved by now; undefined without a catalogue.
+ * @throws kind `unavailable`: there is one, and it cannot be read
+ */
 export function planRolling(app: App): { coverage: Coverage; bytes: number } | undefined {
   const places = backupPlaces(app);
-  const { catalog } = lookIntoCatalog(places);
+  const { catalog, why, isMissing } = lookIntoCatalog(places);
   using opened = catalog;
+  if (opened === undefined && isMissing !== true) throw noCatalog(why);
   if (opened === undefined) return undefined;
   const snapshots = listSnapshots(places.backupRoot);
   const context = { clock: app.system.clock, catalog: opened, snapshots };
   const { everyDays } = rollingOptions(app);
   const { coverage } = surveyCoverage(context, everyDays);
   return { coverage, bytes: sliceBytes(coverage.bytes_total, everyDays, elapsedDaysOf(app)) };
+}
+
+function noCatalog(why: string | undefined): CitadelError {
+  return new CitadelError({
+    kind: "unavailable",
+    code: "CATALOG_UNAVAILABLE",
+    message: `rolling verification needs the catalogue: ${why ?? "it cannot be opened"}`,
+    hint: "free space or mend the state directory; `citadel-agent doctor` says more",
+  });
 }
 
 /** Days since the last slice: a missed one is made up, but never more than one. */
@@ -72,12 +85,7 @@ export async function runRolling(app: App, signal: AbortSignal): Promise<Rolling
   const { catalog, remark } = tryCatalog(places);
   using opened = catalog;
   if (opened === undefined) {
-    throw new CitadelError({
-      kind: "unavailable",
-      code: "CATALOG_UNAVAILABLE",
-      message: `rolling verification needs the catalogue: ${remark ?? "it cannot be opened"}`,
-      hint: "free space or mend the state directory; `citadel-agent doctor` says more",
-    });
+    throw noCatalog(remark);
   }
   const { clock, hostPaths } = app.system;
   const elapsedDays = elapsedDaysOf(app);

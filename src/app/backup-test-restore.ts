@@ -45,7 +45,7 @@ export async function testRestore(
   app: App,
   signal: AbortSignal,
 ): Promise<{ message: string; snapshot: string }> {
-  const snapshot = await findSnapshot(app, "latest", signal);
+  const { snapshot } = await findSnapshot(app, "latest", signal, "newest");
   const places = backupPlaces(app);
   const scratch = joinPath(places.backupRoot, temporaryName());
   return recordJob(

@@ -2,7 +2,7 @@
 // Started as `citadel-agent __child monitor-backups STATE_DIR BACKUP_ROOT QUESTION`; prints one JSON line.
 
 import { readCatalog } from "../backup/catalog.ts";
-import { listSnapshots, type FoundSnapshot } from "../backup/repository.ts";
+import { listSnapshots, readable, type FoundSnapshot } from "../backup/repository.ts";
 import { absentModels, remainingBytes } from "../backup/outlook.ts";
 import type { Coverage } from "../backup/verify-rolling.ts";
 import { absolutePath } from "../core/index.ts";
@@ -65,15 +65,21 @@ function collect(stateDir: string, backupRoot: string, asked: BackupQuestion): B
   const coverage = coverageOf(opened?.fact("coverage"));
   // Where slices have proved every stored byte, that is the newest proof of the newest snapshot too.
   const isProved = coverage !== null && coverage.ratio >= 1 && coverage.bytesTotal > 0;
+  const damage = opened?.knownDamage() ?? new Map<string, unknown>();
   const verified = [
-    ...[...(opened?.verifiedSnapshots().values() ?? [])].map(({ atMs }) => atMs),
+    // the proof of one that is gone, or was found damaged since, proves nothing any more
+    ...[...(opened?.verifiedSnapshots() ?? [])].flatMap(([id, { atMs }]) =>
+      snapshots.some((one) => one.id === id && !damage.has(id)) ? [atMs] : [],
+    ),
     ...(isProved ? [coverage.measuredAtMs] : []),
   ];
   const complete = snapshots.filter(({ state }) => state === "complete");
+  // Without the right to look inside nothing is known: neither that there is a backup nor that there is none.
+  if (complete.length === 0) snapshots.forEach(readable);
   const models = complete.filter(({ area }) => area === "models");
-  const failedChecks = [...(opened?.lastVerifications() ?? [])]
-    .filter(([id, { valid }]) => valid === 0 && snapshots.some((one) => one.id === id))
-    .map(([id]) => ({ id, reason: "its verification failed" }));
+  const failedChecks = [...damage.keys()]
+    .filter((id) => snapshots.some((one) => one.id === id))
+    .map((id) => ({ id, reason: "its verification failed" }));
   const broken = snapshots
     .filter(({ state }) => state === "damaged")
     .map(({ id, why }) => ({ id, reason: why ?? "its record cannot be read" }));

@@ -204,12 +204,18 @@ export class Catalog implements Disposable {
     return new Map(rows.map(({ snapshot, at_ms, mode }) => [snapshot, { atMs: at_ms, mode }]));
   }
 
-  /** The last verification of each snapshot, whatever it found. */
-  lastVerifications(): Map<string, VerificationRow> {
+  /**
+   * The last verification of each snapshot that found damage, where no later one was whole and sound: a sample that
+   * passed since, or pages of the cache, prove nothing of what was found.
+   */
+  knownDamage(): Map<string, VerificationRow> {
     const rows = this.#database.read("list the verifications", () =>
       this.#database.handle
         .query<VerificationRow, []>(
-          `SELECT * FROM verifications WHERE number IN (SELECT max(number) FROM verifications GROUP BY snapshot)`,
+          `SELECT * FROM verifications AS found
+           WHERE number IN (SELECT max(number) FROM verifications WHERE valid = 0 GROUP BY snapshot)
+           AND NOT EXISTS (SELECT 1 FROM verifications AS later
+             WHERE later.snapshot = found.snapshot AND later.whole = 1 AND later.number > found.number)`,
         )
         .all(),
     );
@@ -315,15 +321,19 @@ export function openCatalog(options: CatalogOptions): Catalog {
   return catalog;
 }
 
-/** Opens it to look. @returns undefined where there is none, or none that can be read; `why` says which */
-export function readCatalog(options: CatalogOptions): { catalog?: Catalog; why?: string } {
+/** Opens it to look. @returns no `catalog` where none can be read, and `why`; `isMissing` where there is none at all */
+export function readCatalog(options: CatalogOptions): {
+  catalog?: Catalog;
+  why?: string;
+  isMissing?: boolean;
+} {
   try {
     const database = openDatabaseForReading({
       path: catalogPath(options.stateDir),
       name: "backup catalogue",
       migrations: catalogMigrations,
     });
-    if (database === undefined) return { why: "there is no catalogue" };
+    if (database === undefined) return { why: "there is no catalogue", isMissing: true };
     return { catalog: new Catalog(database, options) };
   } catch (thrown) {
     if (!(thrown instanceof CitadelError)) throw thrown;

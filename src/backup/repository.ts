@@ -20,7 +20,8 @@ import {
   type SnapshotRecord,
 } from "./format/snapshot-json.ts";
 
-export type SnapshotState = "complete" | "partial" | "damaged";
+/** `unknown`: this caller may not look inside, so nothing can be said of it. */
+export type SnapshotState = "complete" | "partial" | "damaged" | "unknown";
 
 export interface FoundSnapshot {
   readonly id: string;
@@ -30,9 +31,9 @@ export interface FoundSnapshot {
   readonly slug: string;
   /** `complete` by its name and a sound snapshot.json; its content is for `verify`. */
   readonly state: SnapshotState;
-  /** Undefined where state is not `complete`, or the caller may not read it. */
+  /** Undefined where it could not be read. */
   readonly record: SnapshotRecord | undefined;
-  /** Why it is `damaged`, or cannot be read. */
+  /** Why it is `damaged` or `unknown`. */
   readonly why: string | undefined;
   /** Its directory belongs to us, and others cannot write to it: nobody else has made it. */
   readonly isOwn: boolean;
@@ -83,8 +84,8 @@ export function readSnapshot(
     return { ...base, area: record.area, state: "complete", record, why: undefined };
   } catch (thrown) {
     if (!(thrown instanceof CitadelError)) throw thrown;
-    // a final name says complete; that a caller may not look inside says nothing of the snapshot
-    const state = thrown.kind === "permission" ? "complete" : "damaged";
+    // that a caller may not look inside says nothing of the snapshot, neither good nor bad
+    const state = thrown.kind === "permission" ? "unknown" : "damaged";
     return { ...base, state, record: undefined, why: thrown.message };
   }
 }
@@ -107,88 +108,111 @@ export function readRecord(directory: string): SnapshotRecord {
 
 const latestNames = new Set(["latest", "latest_backup"]);
 
+/** What a name means. */
+export interface Resolved {
+  readonly snapshot: FoundSnapshot;
+  /** Newer than it, of the same source as far as anybody can tell, and of no use: for the caller to say. */
+  readonly passedOver: readonly FoundSnapshot[];
+}
+
+/**
+ * What `latest` means where the newest snapshot cannot be used: `usable` the newest that can (to restore from), or
+ * `newest` that one itself (to be judged: what cannot be proved is not sound because an older one is).
+ */
+export type Wanted = "usable" | "newest";
+
 /**
  * The snapshot that a person names: an id, `latest` (or `latest_backup`), `latest:<slug>`, or a path.
  * @param activeSources the paths of the source that plain `latest` means, as it may have been given
- * @throws kind `not-found`, code `SNAPSHOT_UNKNOWN`
+ * @throws kind `not-found`, code `SNAPSHOT_UNKNOWN`; kind `permission` for one that this caller may not read
  */
 export function resolveSnapshot(
   root: string,
   name: string,
   activeSources: readonly string[],
-): FoundSnapshot {
-  const snapshots = () => listSnapshots(root);
-  if (latestNames.has(name)) return newest(snapshots(), activeSources, name, root);
-  if (name.startsWith("latest:")) return newestOfSlug(snapshots(), name.slice(7), root);
+  wanted: Wanted = "usable",
+): Resolved {
+  const snapshots = listSnapshots(root);
+  const latest = () => pick(ofSources(snapshots, activeSources), wanted, snapshots, name, root);
+  if (latestNames.has(name)) return latest();
+  if (name.startsWith("latest:")) {
+    return pick(ofSlug(snapshots, name.slice(7)), wanted, snapshots, name, root);
+  }
   if (!name.includes("/")) {
-    const found = snapshots().find((snapshot) => nameOf(snapshot.directory) === name);
+    const found = snapshots.find((snapshot) => nameOf(snapshot.directory) === name);
     if (found === undefined) throw unknownSnapshot(name, root);
-    return found;
+    return { snapshot: readable(found), passedOver: [] };
   }
   const real = realpath(name);
-  if (real === undefined && latestNames.has(nameOf(name))) {
-    return newest(snapshots(), activeSources, name, root);
-  }
   const found = real === undefined ? undefined : readSnapshot(real as AbsolutePath, "models");
+  // the link is in a directory that may be somebody else's: it decides nothing that its owner could have chosen
+  const isOurs = name.startsWith(`${root}/`) && snapshots.some(({ isOwn }) => isOwn);
+  const isForeign = found === undefined || (isOurs && !found.isOwn);
+  if (latestNames.has(nameOf(name)) && isForeign) return latest();
   if (found === undefined) throw unknownSnapshot(name, root);
-  return found;
+  return { snapshot: readable(found), passedOver: [] };
 }
 
-function newest(
+/** Our own of some sources, oldest first; one without a sound record by the source's short name in its id. */
+function ofSources(
   snapshots: readonly FoundSnapshot[],
   sources: readonly string[],
-  name: string,
-  root: string,
-): FoundSnapshot {
-  const found = ownSnapshots(snapshots).findLast(
-    ({ state, record }) => state === "complete" && sources.includes(record?.source ?? ""),
+): readonly FoundSnapshot[] {
+  const slugs = new Set(sources.map(slugOf));
+  return ownSnapshots(snapshots).filter(({ record, slug, area }) =>
+    record === undefined ? slugs.has(slug) && area === "models" : sources.includes(record.source),
   );
-  if (found === undefined) assertReadable(snapshots);
-  if (found === undefined) throw unknownSnapshot(name, root);
-  return found;
 }
 
-/** @throws kind `permission` where there are snapshots, but not for this caller */
-function assertReadable(snapshots: readonly FoundSnapshot[]): void {
-  const shut = snapshots.find(({ state, record }) => state === "complete" && record === undefined);
-  if (shut === undefined) return;
+/** Those of a slug: the whole one, or the end of one if only one source has it, as in `latest:active`. */
+function ofSlug(snapshots: readonly FoundSnapshot[], slug: string): readonly FoundSnapshot[] {
+  const own = ownSnapshots(snapshots).filter(({ state }) => state !== "partial");
+  const wanted = slugOf(slug);
+  const exact = own.filter((snapshot) => snapshot.slug === wanted);
+  if (exact.length > 0) return exact;
+  const ending = own.filter((snapshot) => snapshot.slug.endsWith(`-${wanted}`));
+  return new Set(ending.map((snapshot) => snapshot.slug)).size > 1 ? [] : ending;
+}
+
+/** @throws kind `not-found` where there is none, kind `permission` where the caller may read none */
+function pick(
+  candidates: readonly FoundSnapshot[],
+  wanted: Wanted,
+  all: readonly FoundSnapshot[],
+  name: string,
+  root: string,
+): Resolved {
+  const finished = candidates.filter(({ state }) => state !== "partial");
+  const at = finished.findLastIndex(({ state }) => state === "complete");
+  // where none is sound, the newest: who works with it says what is wrong with it
+  const snapshot = wanted === "usable" && at >= 0 ? finished[at] : finished.at(-1);
+  if (snapshot === undefined) {
+    for (const each of all) readable(each);
+    throw unknownSnapshot(name, root);
+  }
+  const passedOver = finished.slice(finished.indexOf(snapshot) + 1);
+  return { snapshot: readable(snapshot), passedOver };
+}
+
+/** @throws kind `permission` for a snapshot that this caller may not read */
+export function readable(snapshot: FoundSnapshot): FoundSnapshot {
+  if (snapshot.state !== "unknown") return snapshot;
   throw new CitadelError({
     kind: "permission",
     code: "PERMISSION",
-    message: `snapshot ${shut.id} cannot be read: ${shut.why ?? "it is another user's"}`,
-    path: shut.directory,
+    message: `snapshot ${snapshot.id} cannot be read: ${snapshot.why ?? "it is another user's"}`,
+    path: snapshot.directory,
     hint: "snapshots are root's alone: run the command as root (sudo)",
   });
 }
 
-/** The whole slug, or the end of one if only one source has it: `latest:active`. */
-function newestOfSlug(
-  snapshots: readonly FoundSnapshot[],
-  slug: string,
-  root: string,
-): FoundSnapshot {
-  const complete = ownSnapshots(snapshots).filter(({ state }) => state === "complete");
-  const wanted = slugOf(slug);
-  const exact = complete.findLast((snapshot) => snapshot.slug === wanted);
-  if (exact !== undefined) return exact;
-  const ending = complete.filter((snapshot) => snapshot.slug.endsWith(`-${wanted}`));
-  const found = ending.at(-1);
-  if (found === undefined || new Set(ending.map((snapshot) => snapshot.slug)).size > 1) {
-    throw unknownSnapshot(`latest:${slug}`, root);
-  }
-  return found;
-}
-
 /**
  * The newest complete snapshot of a source that is not later than a moment.
- * @throws kind `not-found`, code `SNAPSHOT_UNKNOWN`
+ * @throws kind `not-found`, code `SNAPSHOT_UNKNOWN`; kind `permission`
  */
-export function snapshotAt(root: string, atMs: number, sources: readonly string[]): FoundSnapshot {
-  const found = ownSnapshots(listSnapshots(root)).findLast(
-    ({ state, record, startedMs }) =>
-      state === "complete" && sources.includes(record?.source ?? "") && startedMs <= atMs,
-  );
-  if (found === undefined)
-    throw unknownSnapshot(`of ${sources[0]} at ${new Date(atMs).toISOString()}`, root);
-  return found;
+export function snapshotAt(root: string, atMs: number, sources: readonly string[]): Resolved {
+  const snapshots = listSnapshots(root);
+  const candidates = ofSources(snapshots, sources).filter(({ startedMs }) => startedMs <= atMs);
+  const name = `of ${sources[0]} at ${new Date(atMs).toISOString()}`;
+  return pick(candidates, "usable", snapshots, name, root);
 }

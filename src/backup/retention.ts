@@ -41,7 +41,10 @@ export interface RetentionPlan {
 const dayMs = 86_400_000;
 const tagCounts = ["daily", "weekly", "monthly"] as const;
 
-/** Decides. Age counts from snapshot.json; the partials of dead builders go, damaged snapshots stay for a person. */
+/**
+ * Decides. Age counts from snapshot.json; the partials of dead builders go. Damaged snapshots, those too that only a
+ * verification found so, stay for a person, and take no place that a sound one would have.
+ */
 export function planRetention(
   snapshots: readonly FoundSnapshot[],
   rules: RetentionRules,
@@ -53,6 +56,7 @@ export function planRetention(
   };
   for (const snapshot of snapshots) {
     if (snapshot.state === "damaged") keep(snapshot, "damaged: for a person to judge");
+    if (snapshot.state === "unknown") keep(snapshot, "cannot be read");
     if (snapshot.state === "partial" && facts.building.has(snapshot.id))
       keep(snapshot, "being made");
     if (facts.locked.has(snapshot.id)) keep(snapshot, "in use");
@@ -67,12 +71,12 @@ export function planRetention(
   return { keep: kept, remove, objections: findObjections(snapshots, remove, facts.nowMs) };
 }
 
-/** Complete snapshots of one source, newest first. */
+/** Complete, sound snapshots of one source, newest first. */
 function bySource(snapshots: readonly FoundSnapshot[]): FoundSnapshot[][] {
   const groups = new Map<string, FoundSnapshot[]>();
   for (const snapshot of snapshots) {
-    const { record } = snapshot;
-    if (record === undefined) continue;
+    const { record, state } = snapshot;
+    if (record === undefined || state !== "complete") continue;
     const key = `${snapshot.area}\n${record.source_identity}\n${record.source}`;
     const group = groups.get(key) ?? [];
     group.push(snapshot);

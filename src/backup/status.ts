@@ -1,5 +1,7 @@
 // Figures of the repository: what it holds, what sharing saves, how it grows, how much of it was proved lately.
 
+import { counted, formatTime } from "../core/index.ts";
+import type { VerificationRow } from "./catalog-schema.ts";
 import type { FoundSnapshot } from "./repository.ts";
 
 export interface SourceStatus {
@@ -7,7 +9,7 @@ export interface SourceStatus {
   readonly snapshots: number;
   readonly last_complete: string | null;
   readonly last_started_ms: number | null;
-  /** Content of the newest snapshot. */
+  /** Content of the newest sound snapshot. */
   readonly bytes: number;
   /** What all its snapshots stored anew. */
   readonly stored_bytes: number;
@@ -15,6 +17,20 @@ export interface SourceStatus {
   readonly dedupe_ratio: number | null;
   /** New bytes per day over the snapshots there are; null with fewer than two. */
   readonly growth_bytes_per_day: number | null;
+}
+
+/** What a verification found wrong is damaged, however sound its record is; `why` says when that was seen. */
+export function withKnownDamage(
+  snapshots: readonly FoundSnapshot[],
+  damage: ReadonlyMap<string, Pick<VerificationRow, "at_ms" | "files_failed">>,
+): FoundSnapshot[] {
+  return snapshots.map((snapshot) => {
+    const found = damage.get(snapshot.id);
+    if (found === undefined || snapshot.state !== "complete") return snapshot;
+    const paths = counted(found.files_failed, "path is", "paths are");
+    const why = `verified ${formatTime(found.at_ms)}: ${paths} not as backed up`;
+    return { ...snapshot, state: "damaged", why };
+  });
 }
 
 const dayMs = 86_400_000;
@@ -32,13 +48,13 @@ export function summarizeSources(snapshots: readonly FoundSnapshot[]): SourceSta
 }
 
 function summarize(source: string, group: readonly FoundSnapshot[]): SourceStatus {
-  const newest = group.at(-1);
+  const newest = group.findLast(({ state }) => state === "complete");
   const oldest = group[0];
   const sum = (of: (snapshot: FoundSnapshot) => number) =>
     group.reduce((total, one) => total + of(one), 0);
   const stored = sum(({ record }) => record?.counts.new_bytes ?? 0);
   const content = sum(({ record }) => record?.counts.bytes ?? 0);
-  const spanMs = (newest?.startedMs ?? 0) - (oldest?.startedMs ?? 0);
+  const spanMs = (group.at(-1)?.startedMs ?? 0) - (oldest?.startedMs ?? 0);
   const later = stored - (oldest?.record?.counts.new_bytes ?? 0);
   return {
     source,

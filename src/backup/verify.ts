@@ -89,8 +89,8 @@ class Verification {
   #bytesRead = 0;
   #credited = 0;
   #isCutShort = false;
-  /** Files of which parts are still out, with how many. */
-  readonly #open = new Map<BytePath, { file: SoundFile; parts: number }>();
+  /** Files of which parts are still out: how many, and whether one of those that came back was wrong. */
+  readonly #open = new Map<BytePath, { file: SoundFile; parts: number; hasFailed: boolean }>();
 
   constructor(
     readonly snapshot: FoundSnapshot,
@@ -103,7 +103,8 @@ class Verification {
   async run(): Promise<void> {
     const { snapshot } = this;
     if (snapshot.record === undefined) {
-      const reason = snapshot.state === "partial" ? "partial" : "damaged";
+      const { state } = snapshot;
+      const reason = state === "partial" ? state : state === "unknown" ? "unreadable" : "damaged";
       this.#fail(fromText(snapshotJsonName), reason);
       return;
     }
@@ -287,7 +288,7 @@ class Verification {
         parts.push({ ...whole, xxh3, firstChunk: first });
       }
     } else parts.push(whole);
-    this.#open.set(path, { file, parts: parts.length });
+    this.#open.set(path, { file, parts: parts.length, hasFailed: false });
     return parts;
   }
 
@@ -295,10 +296,15 @@ class Verification {
     this.#bytesRead += result.bytesRead;
     for (const { index, reason, ranges, errno } of result.failures) {
       const path = job.files[index]?.path;
-      if (path === undefined) continue;
-      this.#failures.add({ path, reason, ranges, errno });
-      const stat = this.#open.get(path)?.file.stat;
-      if (stat !== undefined && stat.linkCount > 1) {
+      const open = path === undefined ? undefined : this.#open.get(path);
+      if (path === undefined || open === undefined) continue;
+      // of a file beyond those listed only the first wrong part is counted
+      if (!open.hasFailed || this.#failures.has(path)) {
+        this.#failures.add({ path, reason, ranges, errno });
+      }
+      open.hasFailed = true;
+      const { stat } = open.file;
+      if (stat.linkCount > 1) {
         this.#ledger.failed.set(`${stat.dev}:${stat.ino}`, { reason, ranges, errno });
       }
     }
@@ -309,7 +315,8 @@ class Verification {
       if (open.parts > 0) continue;
       this.#open.delete(path);
       this.#bytesChecked += open.file.stat.sizeBytes;
-      if (!this.#failures.has(path)) this.context.onVerified?.(open.file);
+      // not by the list of failures, which is cut: what was found here decides what was proved
+      if (!open.hasFailed) this.context.onVerified?.(open.file);
     }
     const current = displayPath(job.files[0]?.path ?? fromText(""));
     const doneBytes = this.#bytesChecked;

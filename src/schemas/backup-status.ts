@@ -29,6 +29,7 @@ const job = object({
   files: count,
   bytes: count,
   new_bytes: count,
+  skipped: nullable(count),
   checksum: nullable(text),
   error: nullable(object({ code: text, message: nullable(text) })),
 });
@@ -50,6 +51,7 @@ export const schema = document("backup-status", "jobs, sizes and verification of
   snapshots: count,
   partial: count,
   damaged: list(text),
+  unknown: list(text),
   last_complete: nullable(time),
   last_verified: nullable(time),
   next_scheduled: nullable(object({ tags: list(text), due: time })),

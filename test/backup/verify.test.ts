@@ -231,6 +231,31 @@ test("a hard-linked file is read once, and its damage is named for every name in
   }
 });
 
+test("what is damaged is never credited as verified, also past the 10,000 failures that are listed", async () => {
+  const source = `${dir}/many-failures`;
+  fs.mkdirSync(source);
+  fs.writeFileSync(`${source}/good`, "as it was");
+  fs.writeFileSync(`${source}/wrong`, "as it was not");
+  const missing = Array.from({ length: 10_000 }, (_, at) => `a${String(at).padStart(5, "0")}`);
+  const { directory } = buildSnapshot(`${dir}/many-repository`, source, {
+    forge: ([top, good, wrong]) => {
+      if (top === undefined || good === undefined || wrong === undefined)
+        throw new Error("no tree");
+      return [top, ...missing.map((path) => ({ ...good, path: fromText(path) })), good, wrong];
+    },
+  });
+  fs.writeFileSync(`${directory}/data/wrong`, "as it was NOT");
+  for (const options of [quick, full]) {
+    const verified: string[] = [];
+    const report = await verifySnapshot(open(directory), options, {
+      ...context,
+      onVerified: ({ entry }) => verified.push(toText(entry.path) ?? ""),
+    });
+    expect([report.failures.length, report.filesFailed]).toEqual([10_000, 10_001]);
+    expect(verified).toEqual(["good"]);
+  }
+});
+
 test("damage in a big file is named to the chunk of 16 MiB, in both modes", async () => {
   const source = `${dir}/big`;
   fs.mkdirSync(source);

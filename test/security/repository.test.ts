@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import * as fs from "node:fs";
+import { latestSource } from "../../src/app/backup-repository.ts";
 import { applyRetention } from "../../src/backup/cleanup.ts";
 import { repairSnapshot } from "../../src/backup/repair/repair.ts";
 import { listSnapshots, ownSnapshots, resolveSnapshot } from "../../src/backup/repository.ts";
@@ -36,10 +37,54 @@ test.skipIf(!isRoot)(
     fs.writeFileSync(`${world.source}/unit`, "ExecStart=/home/evil");
     const forged = buildSnapshot(world.repository, world.source, { atMs: Date.now() + 60_000 });
     fs.chownSync(forged.directory, attackerUid, attackerUid);
-    expect(resolveSnapshot(world.repository, "latest", [world.source]).id).toBe(own.snapshot);
+    expect(resolveSnapshot(world.repository, "latest", [world.source]).snapshot.id).toBe(
+      own.snapshot,
+    );
     expect(ownSnapshots(listSnapshots(world.repository)).map(({ id }) => id)).toEqual([
       own.snapshot,
     ]);
+  },
+);
+
+test.skipIf(!isRoot)(
+  "who owns the area chooses neither which source latest means, nor by its link a forged snapshot",
+  async () => {
+    using world = openBackupWorld();
+    const repository = world.repository as AbsolutePath;
+    const link = `${repository}/models/latest`;
+    const point = (id: string, uid: number) => {
+      fs.rmSync(link, { force: true });
+      fs.symlinkSync(id, link);
+      fs.lchownSync(link, uid, uid);
+    };
+    fs.writeFileSync(`${world.source}/unit`, "ExecStart=/usr/bin/true");
+    const own = await world.create();
+    const other = buildSnapshot(repository, world.source, { source: "/etc/other" });
+    const forged = buildSnapshot(repository, world.source, { atMs: Date.now() + 60_000 });
+    fs.chownSync(forged.directory, attackerUid, attackerUid);
+    point(own.snapshot, 0);
+    expect(latestSource(repository)).toEqual([world.source]);
+    point(other.id, attackerUid);
+    expect(latestSource(repository)).toEqual([]);
+    point(forged.id, 0);
+    expect(latestSource(repository)).toEqual([]);
+    point(forged.id, attackerUid);
+    expect(resolveSnapshot(repository, link, [world.source]).snapshot.id).toBe(own.snapshot);
+  },
+);
+
+test.skipIf(!isRoot)(
+  "where the record that latest leads to is damaged, the source is that of its elder sisters",
+  () => {
+    using world = openBackupWorld();
+    const repository = world.repository as AbsolutePath;
+    buildSnapshot(repository, world.source, { atMs: Date.now() - 60_000 });
+    const newest = buildSnapshot(repository, world.source);
+    fs.symlinkSync(newest.id, `${repository}/models/latest`);
+    fs.rmSync(`${newest.directory}/snapshot.json`);
+    expect(latestSource(repository)).toEqual([world.source]);
+    const judged = resolveSnapshot(repository, "latest", latestSource(repository), "newest");
+    expect(judged.snapshot.id).toBe(newest.id);
   },
 );
 

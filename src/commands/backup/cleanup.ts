@@ -33,6 +33,7 @@ export const command = defineAgentCommand({
       weekly: args.keepWeekly ?? defaultRules.weekly,
       monthly: args.keepMonthly ?? defaultRules.monthly,
     });
+    for (const warning of plan.warnings) out.warn(warning);
     const hash = cleanupHash(plan);
     const nowMs = app.system.clock.nowMs();
     const fields = {

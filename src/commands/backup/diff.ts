@@ -29,8 +29,9 @@ export const command = defineAgentCommand({
   },
   examples: ["citadel-agent backup diff ID latest"],
   async run({ app, args, out, signal }) {
-    const a = await findSnapshot(app, args.a, signal);
-    const b = await findSnapshot(app, args.b, signal);
+    const { snapshot: a, remarks } = await findSnapshot(app, args.a, signal);
+    const { snapshot: b, remarks: remarksOfB } = await findSnapshot(app, args.b, signal);
+    for (const remark of new Set([...remarks, ...remarksOfB])) out.warn(remark);
     assertSoundMetadata(a);
     assertSoundMetadata(b);
     const counts: Record<Change, number> = {

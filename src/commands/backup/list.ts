@@ -1,9 +1,11 @@
 // `backup list`: the snapshots on disk; works from the backup disk alone.
 
 import { unmountedWarning } from "../../app/backup-create.ts";
-import { backupPlaces, lookIntoCatalog } from "../../app/backup-repository.ts";
-import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
-import { ExitCode, formatBytes, formatRelative, formatTime } from "../../core/index.ts";
+import { readKnowledge, type Knowledge } from "../../app/backup-knowledge.ts";
+import { backupPlaces } from "../../app/backup-repository.ts";
+import { slugOf } from "../../backup/format/ids.ts";
+import type { FoundSnapshot } from "../../backup/repository.ts";
+import { ExitCode, counted, formatBytes, formatRelative, formatTime } from "../../core/index.ts";
 import { printable, type Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
@@ -17,16 +19,12 @@ export const command = defineAgentCommand({
   async run({ app, args, out }) {
     const unmounted = unmountedWarning(app);
     if (unmounted !== undefined) out.warn(unmounted);
-    const places = backupPlaces(app);
-    const { catalog } = lookIntoCatalog(places);
-    using opened = catalog;
-    const verified =
-      opened?.verifiedSnapshots() ?? new Map<string, { atMs: number; mode: string }>();
-    const wanted = args.source === undefined ? undefined : app.system.hostPaths.real(args.source);
-    const found = listSnapshots(places.backupRoot).filter(
-      ({ record }) =>
-        wanted === undefined || record?.source === wanted || record?.source === args.source,
-    );
+    const known = readKnowledge(backupPlaces(app));
+    for (const warning of known.warnings) out.warn(warning);
+    const { verified, catalogue } = known;
+    const wanted =
+      args.source === undefined ? undefined : [app.system.hostPaths.real(args.source), args.source];
+    const found = known.snapshots.filter((each) => wanted === undefined || isOf(each, wanted));
     const snapshots = found.map((snapshot) => {
       const proof = verified.get(snapshot.id);
       const { record } = snapshot;
@@ -42,6 +40,7 @@ export const command = defineAgentCommand({
         files: record?.counts.files ?? null,
         bytes: record?.counts.bytes ?? null,
         new_bytes: record?.counts.new_bytes ?? null,
+        skipped: record?.counts.skipped ?? null,
         parent: record?.parent ?? null,
         verified_at: proof === undefined ? null : formatTime(proof.atMs),
         verified_mode: proof?.mode ?? null,
@@ -50,37 +49,71 @@ export const command = defineAgentCommand({
       };
     });
     const nowMs = app.system.clock.nowMs();
-    out.result("backup-list", { snapshots }, () => formatList(found, verified, nowMs, out.style));
+    out.result("backup-list", { snapshots, catalogue }, () =>
+      found.length === 0
+        ? formatNone(args.source, known.snapshots.length)
+        : formatList(found, known, nowMs, out.style),
+    );
     return ExitCode.success;
   },
 });
 
-const tones = { complete: "ok", partial: "warning", damaged: "critical" } as const;
+/** Of one source; what has no record that could be read goes by the short name in its id, damaged or not. */
+function isOf({ record, slug }: FoundSnapshot, sources: readonly string[]): boolean {
+  if (record !== undefined) return sources.includes(record.source);
+  return sources.some((source) => slugOf(source) === slug);
+}
+
+function formatNone(source: string | undefined, others: number): string {
+  if (source === undefined || others === 0) {
+    return "no snapshots yet; make one: citadel-agent backup create";
+  }
+  return `no snapshot of ${printable(source)}; ${counted(others, "snapshot")} of other sources: citadel-agent backup list`;
+}
+
+const tones = {
+  complete: "ok",
+  partial: "warning",
+  damaged: "critical",
+  unknown: "warning",
+} as const;
+
+/** A complete snapshot may lack what the run could not read: that is said where it is called complete. */
+function formatState({ state, record }: FoundSnapshot, style: Style): string {
+  const skipped = record?.counts.skipped ?? 0;
+  if (state !== "complete" || skipped === 0) return style.paint(tones[state], state);
+  return style.paint("warning", `${state}, ${skipped} skipped`);
+}
 
 function formatList(
   snapshots: readonly FoundSnapshot[],
-  verified: ReadonlyMap<string, { atMs: number; mode: string }>,
+  { verified, catalogue }: Knowledge,
   nowMs: number,
   style: Style,
 ): string {
-  if (snapshots.length === 0) {
-    return "no snapshots yet; make one: citadel-agent backup create";
-  }
-  const rows = snapshots.map(({ id, state, startedMs, record }) => {
+  const unproved = catalogue === "ok" ? "never" : "unknown";
+  const rows = snapshots.map((snapshot) => {
+    const { id, startedMs, record } = snapshot;
     const proof = verified.get(id);
     return [
       id,
-      style.paint(tones[state], state),
+      formatState(snapshot, style),
       formatRelative(startedMs, nowMs),
       record === undefined ? "-" : String(record.counts.files),
       record === undefined ? "-" : formatBytes(record.counts.bytes),
       record === undefined ? "-" : formatBytes(record.counts.new_bytes),
-      proof === undefined ? "never" : `${formatRelative(proof.atMs, nowMs)} (${proof.mode})`,
+      proof === undefined ? unproved : `${formatRelative(proof.atMs, nowMs)} (${proof.mode})`,
       printable(record?.tags.join(",") ?? ""),
     ];
   });
-  return style.table(rows, {
+  const table = style.table(rows, {
     header: ["SNAPSHOT", "STATE", "AGE", "FILES", "SIZE", "NEW", "VERIFIED", "TAGS"],
     align: ["left", "left", "right", "right", "right", "right", "left", "left"],
   });
+  const damaged = snapshots.filter(({ state }) => state === "damaged");
+  const reasons = damaged.map(
+    ({ id, why }) =>
+      `${style.paint("critical", "damaged")} ${id}: ${printable(why ?? "see verify")}`,
+  );
+  return [table, ...reasons].join("\n");
 }

@@ -29,7 +29,8 @@ export const command = defineAgentCommand({
   details:
     "Every range is proved by its hash before it is written, and the whole file\nafterwards. A healed file is a new one; other snapshots that share the damaged\none get it too.",
   async run({ app, args, out, globals, signal }) {
-    const snapshot = await findSnapshot(app, args.snapshot, signal);
+    // the newest, sound or not: that an older one is well says nothing of it
+    const { snapshot } = await findSnapshot(app, args.snapshot, signal, "newest");
     const places = backupPlaces(app);
     using _lock = await lockSnapshot(
       app,

@@ -7,7 +7,9 @@ import {
   findSnapshot,
   lockRestoreTarget,
   lockSnapshot,
+  named,
   tryCatalog,
+  type NamedSnapshot,
 } from "../../app/backup-repository.ts";
 import { pathArgument } from "../../app/path-argument.ts";
 import { jsonPath } from "../../backup/format/byte-path.ts";
@@ -45,7 +47,8 @@ export const command = defineAgentCommand({
     "citadel-agent backup restore --at 2026-01-02 --to /tmp/then",
   ],
   async run({ app, args, out, signal, globals }) {
-    const snapshot = await chooseSnapshot(app, args.snapshot, args.at, signal);
+    const { snapshot, remarks } = await chooseSnapshot(app, args.snapshot, args.at, signal);
+    for (const remark of remarks) out.warn(remark);
     const places = backupPlaces(app);
     const options = {
       to: pathArgument(app, args.to),
@@ -98,7 +101,8 @@ export const command = defineAgentCommand({
           : { code: "RESTORE_INCOMPLETE", message: `${failed.length} files could not be restored` };
       if (job !== undefined) opened?.finishJob(job, { snapshot: snapshot.id, files, bytes }, lost);
       for (const text of report.remarks) out.warn(text);
-      out.result("backup-restore", toDocument(report), () => formatReport(report, out.style));
+      const document = toDocument({ ...report, remarks: [...remarks, ...report.remarks] });
+      out.result("backup-restore", document, () => formatReport(report, out.style));
       return failed.length === 0 ? ExitCode.success : ExitCode.partial;
     } catch (thrown) {
       if (job !== undefined) opened?.finishJob(job, { snapshot: snapshot.id }, failureOf(thrown));
@@ -112,7 +116,7 @@ async function chooseSnapshot(
   name: string | undefined,
   at: string | undefined,
   signal: AbortSignal,
-): Promise<FoundSnapshot> {
+): Promise<NamedSnapshot> {
   if ((name === undefined) === (at === undefined)) {
     throw new CitadelError({
       kind: "usage",
@@ -131,7 +135,7 @@ async function chooseSnapshot(
       hint: "write it as 2026-01-02 (the end of that day, local time) or 2026-01-02T03:04:05Z",
     });
   }
-  return snapshotAt(backupPlaces(app).backupRoot, atMs, await activeSources(app, signal));
+  return named(snapshotAt(backupPlaces(app).backupRoot, atMs, await activeSources(app, signal)));
 }
 
 const listed = (items: RestoreReport["failed"]) =>

@@ -1,11 +1,12 @@
 // `backup status`: jobs, sizes, what sharing saves, growth, verification; from any process, also after a restart.
 
 import { unmountedWarning } from "../../app/backup-create.ts";
-import { backupPlaces, lookIntoCatalog } from "../../app/backup-repository.ts";
+import { readKnowledge } from "../../app/backup-knowledge.ts";
+import { backupPlaces } from "../../app/backup-repository.ts";
 import { backupSchedule } from "../../app/backup-schedule.ts";
 import { describeRunners, findScheduleRunners } from "../../app/schedule-runners.ts";
 import type { JobRow } from "../../backup/catalog-schema.ts";
-import { listSnapshots } from "../../backup/repository.ts";
+import type { SnapshotState } from "../../backup/repository.ts";
 import { nextRun } from "../../backup/schedule.ts";
 import { summarizeSources, type SourceStatus } from "../../backup/status.ts";
 import { ExitCode, formatBytes, formatRelative, formatTime, counted } from "../../core/index.ts";
@@ -26,49 +27,49 @@ export const command = defineAgentCommand({
     const unmounted = unmountedWarning(app);
     if (unmounted !== undefined) out.warn(unmounted);
     const places = backupPlaces(app);
-    const { catalog, why } = lookIntoCatalog(places);
-    using opened = catalog;
-    const snapshots = listSnapshots(places.backupRoot);
-    const verified =
-      opened?.verifiedSnapshots() ?? new Map<string, { atMs: number; mode: string }>();
-    const verifiedMs = Math.max(0, ...[...verified.values()].map(({ atMs }) => atMs));
+    const known = readKnowledge(places, args.jobs);
+    for (const warning of known.warnings) out.warn(warning);
+    const { snapshots, verified, jobs } = known;
     const nowMs = app.system.clock.nowMs();
     const enabled = app.settings.backup.enable_auto_backup;
     const next = enabled ? nextRun(backupSchedule(app), nowMs) : undefined;
     const runners = enabled ? findScheduleRunners(app) : undefined;
     const complete = snapshots.filter(({ state }) => state === "complete");
-    const damaged = [...(opened?.lastVerifications() ?? [])].filter(([, { valid }]) => valid === 0);
+    // the proof of one that is gone, or was found damaged since, proves nothing any more
+    const verifiedMs = Math.max(0, ...complete.map(({ id }) => verified.get(id)?.atMs ?? 0));
+    const idsOf = (wanted: SnapshotState) =>
+      snapshots.filter(({ state }) => state === wanted).map(({ id }) => id);
     const sources = summarizeSources(snapshots);
-    const jobs = opened?.jobs(args.jobs) ?? [];
+    const skipped = new Map(snapshots.map(({ id, record }) => [id, record?.counts.skipped]));
+    const skippedOf = ({ kind, snapshot }: JobRow) =>
+      kind === "create" ? (skipped.get(snapshot ?? "") ?? null) : null;
     const time = (atMs: number | null | undefined) =>
       atMs === null || atMs === undefined || atMs === 0 ? null : formatTime(atMs);
     const fields = {
       root: places.backupRoot,
       free_bytes: lstat(places.backupRoot) === undefined ? null : freeBytesAt(places.backupRoot),
       snapshots: complete.length,
-      partial: snapshots.filter(({ state }) => state === "partial").length,
-      damaged: [
-        ...new Set([
-          ...snapshots.filter(({ state }) => state === "damaged").map(({ id }) => id),
-          ...damaged.map(([id]) => id),
-        ]),
-      ],
+      partial: idsOf("partial").length,
+      damaged: idsOf("damaged"),
+      unknown: idsOf("unknown"),
       last_complete: time(complete.at(-1)?.startedMs),
       last_verified: time(verifiedMs),
       next_scheduled: toRunDocument(next),
       automatic: runners?.automatic ?? (enabled ? null : false),
-      coverage: coverageOf(opened?.fact("coverage")),
+      coverage: coverageOf(known.coverage),
       sources: sources.map(({ last_started_ms, ...source }) => ({
         ...source,
         last_started: time(last_started_ms),
       })),
-      jobs: jobs.map((job) => toJobDocument(job, time)),
-      catalogue: why ?? "ok",
+      jobs: jobs.map((job) => ({ ...toJobDocument(job, time), skipped: skippedOf(job) })),
+      catalogue: known.catalogue,
     };
     if (runners !== undefined && runners.automatic !== true) {
       out.warn(`the schedule: ${describeRunners(runners)}`);
     }
-    out.result("backup-status", fields, () => format(fields, sources, jobs, nowMs, out.style));
+    out.result("backup-status", fields, () =>
+      format(fields, sources, jobs, skippedOf, nowMs, out.style),
+    );
     return fields.damaged.length === 0 ? ExitCode.success : ExitCode.findings;
   },
 });
@@ -99,6 +100,9 @@ function toJobDocument(job: JobRow, time: (atMs: number | null) => string | null
   };
 }
 
+const skippedText = (skipped: number | null) =>
+  skipped === null || skipped === 0 ? "" : `, ${counted(skipped, "path")} skipped`;
+
 const tones: Record<JobRow["state"], Tone> = {
   completed: "ok",
   running: "accent",
@@ -113,20 +117,31 @@ function format(
     snapshots: number;
     partial: number;
     damaged: readonly string[];
+    unknown: readonly string[];
+    catalogue: string;
     last_verified: string | null;
     next_scheduled: { due: string } | null;
   },
   sources: readonly SourceStatus[],
   jobs: readonly JobRow[],
+  skippedOf: (job: JobRow) => number | null,
   nowMs: number,
   style: Style,
 ): string {
   const ago = (atMs: number | null) => (atMs === null ? "never" : formatRelative(atMs, nowMs));
   const parse = (text: string | null) => (text === null ? null : Date.parse(text));
+  const { damaged, unknown } = fields;
+  const others = Object.entries({
+    partial: fields.partial,
+    damaged: damaged.length,
+    "that cannot be read": unknown.length,
+  }).flatMap(([what, count]) => (count > 0 ? [`, ${count} ${what}`] : []));
+  const isUnproved = fields.last_verified === null && fields.catalogue !== "ok";
+  const proved = isUnproved ? "unknown" : ago(parse(fields.last_verified));
   const lines = [
-    `${printable(fields.root)}: ${counted(fields.snapshots, "snapshot")}${fields.partial > 0 ? `, ${fields.partial} partial` : ""}, ${fields.free_bytes === null ? "not there" : `${formatBytes(fields.free_bytes)} free`}`,
-    `last verified whole ${ago(parse(fields.last_verified))}; next run ${fields.next_scheduled === null ? "none" : ago(parse(fields.next_scheduled.due))}`,
-    ...fields.damaged.map((id) => `${style.paint("critical", "damaged")} ${id}`),
+    `${printable(fields.root)}: ${counted(fields.snapshots, "complete snapshot")}${others.join("")}, ${fields.free_bytes === null ? "not there" : `${formatBytes(fields.free_bytes)} free`}`,
+    `last verified whole ${proved}; next run ${fields.next_scheduled === null ? "none" : ago(parse(fields.next_scheduled.due))}`,
+    ...damaged.map((id) => `${style.paint("critical", "damaged")} ${id}`),
   ];
   if (sources.length > 0) {
     const rows = sources.map((one) => [
@@ -152,7 +167,7 @@ function format(
       job.kind.replace("_", " "),
       style.paint(tones[job.state], job.state),
       ago(job.started_ms ?? job.queued_ms),
-      printable(job.error ?? job.snapshot ?? job.destination ?? ""),
+      printable(job.error ?? job.snapshot ?? job.destination ?? "") + skippedText(skippedOf(job)),
     ]);
     lines.push("", style.table(rows, { header: ["JOB", "STATE", "WHEN", ""] }));
   }

@@ -8,7 +8,7 @@ import {
   type VerifyRun,
 } from "../../app/backup-repository.ts";
 import { InodeLedger } from "../../backup/inode-ledger.ts";
-import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
+import { listSnapshots, readable, type FoundSnapshot } from "../../backup/repository.ts";
 import type { VerifyReport } from "../../backup/verify-report.ts";
 import type { App } from "../../app/app.ts";
 import { planRolling, runRolling } from "../../app/backup-rolling.ts";
@@ -101,12 +101,23 @@ export const command = defineAgentCommand({
       reports.push(report);
     };
     if (args.all === true) {
-      const found = listSnapshots(backupPlaces(app).backupRoot);
-      for (const snapshot of found) if (snapshot.state !== "partial") await verify(snapshot);
+      const found = listSnapshots(backupPlaces(app).backupRoot).filter(
+        ({ state }) => state !== "partial",
+      );
+      const shut = found.filter(({ state }) => state === "unknown");
+      if (shut.length === found.length) shut.forEach(readable);
+      for (const snapshot of found) {
+        if (snapshot.state !== "unknown") await verify(snapshot);
+        else reports.push(failedReport(snapshot.id, "unreadable", run));
+      }
+      for (const { state, id, why } of shut) {
+        out.warn(`${id} was not checked (${why ?? state}): run the command as root`);
+      }
       if (reports.length === 0) reports.push(failedReport("--all", "unknown", run));
     } else {
       try {
-        await verify(await findSnapshot(app, name, signal));
+        const { snapshot } = await findSnapshot(app, name, signal, "newest");
+        await verify(snapshot);
       } catch (thrown) {
         if (!(thrown instanceof CitadelError) || thrown.code !== "SNAPSHOT_UNKNOWN") throw thrown;
         reports.push(failedReport(name, "unknown", run));

@@ -1,0 +1,79 @@
+// What is known of the snapshots beside what lies on the disk: verifications, jobs, coverage, from the catalogue. A
+// catalogue that is damaged or shut stops nobody who looks, but that nothing is known is said, and never is "never".
+
+import type { JobRow, VerificationRow } from "../backup/catalog-schema.ts";
+import { readCatalog, type Catalog } from "../backup/catalog.ts";
+import { listSnapshots, type FoundSnapshot } from "../backup/repository.ts";
+import { withKnownDamage } from "../backup/status.ts";
+import { CitadelError, counted } from "../core/index.ts";
+import type { BackupPlaces } from "./backup-repository.ts";
+
+export interface Knowledge {
+  /** Oldest first; those that a verification found damaged are `damaged`. */
+  readonly snapshots: readonly FoundSnapshot[];
+  /** When each was last verified whole, by id. */
+  readonly verified: ReadonlyMap<string, { readonly atMs: number; readonly mode: string }>;
+  readonly jobs: readonly JobRow[];
+  /** The last figures of rolling verification, as text. */
+  readonly coverage: string | undefined;
+  /** `ok`, or why nothing is known of verifications and jobs. */
+  readonly catalogue: string;
+  /** What could not be read, for the person who asks. */
+  readonly warnings: readonly string[];
+}
+
+interface CatalogFacts extends Pick<Knowledge, "verified" | "jobs" | "coverage"> {
+  readonly damage: ReadonlyMap<string, VerificationRow>;
+}
+
+const nothing: CatalogFacts = {
+  verified: new Map(),
+  damage: new Map(),
+  jobs: [],
+  coverage: undefined,
+};
+
+/** Reads both. @param maxJobs how many of the newest jobs @throws kinds of fromErrno: a repository that cannot be listed */
+export function readKnowledge(places: BackupPlaces, maxJobs = 0): Knowledge {
+  const found = listSnapshots(places.backupRoot);
+  const { facts = nothing, catalogue, warning } = readFacts(places, maxJobs);
+  const { damage, ...known } = facts;
+  const shut = found.filter(({ state }) => state === "unknown");
+  const warnings = warning === undefined ? [] : [warning];
+  if (shut.length > 0) {
+    warnings.push(
+      `${counted(shut.length, "snapshot")} cannot be read (${shut[0]?.why}); snapshots are root's alone: run the command as root`,
+    );
+  }
+  return { ...known, snapshots: withKnownDamage(found, damage), catalogue, warnings };
+}
+
+function readFacts(
+  places: BackupPlaces,
+  maxJobs: number,
+): { facts?: CatalogFacts; catalogue: string; warning?: string } {
+  const { catalog, why, isMissing } = readCatalog(places);
+  using opened = catalog;
+  if (opened === undefined) return unreadable(why ?? "it cannot be read", isMissing === true);
+  try {
+    return { facts: collect(opened, maxJobs), catalogue: "ok" };
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError)) throw thrown;
+    return unreadable(thrown.message, false);
+  }
+}
+
+/** Where there is none, nothing was lost: that is said beside, and warns nobody. */
+function unreadable(why: string, isMissing: boolean): { catalogue: string; warning?: string } {
+  const warning = `what was verified is not known: ${why}`;
+  return isMissing ? { catalogue: why } : { catalogue: why, warning };
+}
+
+function collect(catalog: Catalog, maxJobs: number): CatalogFacts {
+  return {
+    verified: catalog.verifiedSnapshots(),
+    damage: catalog.knownDamage(),
+    jobs: maxJobs === 0 ? [] : catalog.jobs(maxJobs),
+    coverage: catalog.fact("coverage"),
+  };
+}
