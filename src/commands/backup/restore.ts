@@ -13,7 +13,7 @@ import {
 } from "../../app/backup-repository.ts";
 import { pathArgument } from "../../app/path-argument.ts";
 import { jsonPath } from "../../backup/format/byte-path.ts";
-import { type FoundSnapshot, snapshotAt } from "../../backup/repository.ts";
+import { snapshotAt } from "../../backup/repository.ts";
 import { planInPlace, restoreInPlace } from "../../backup/restore-in-place.ts";
 import { previewRestore } from "../../backup/restore-preview.ts";
 import { restoreSnapshot, type RestoreContext, type RestoreReport } from "../../backup/restore.ts";
