@@ -4,7 +4,7 @@ import { applyRetention, reservePath, type CleanupReport } from "../backup/clean
 import { isPartialHeld } from "../backup/create/partial.ts";
 import { ownSnapshots, readable } from "../backup/repository.ts";
 import { planRetention, type RetentionPlan, type RetentionRules } from "../backup/retention.ts";
-import { CitadelError, canonicalJson } from "../core/index.ts";
+import { CitadelError, canonicalJson, counted } from "../core/index.ts";
 import { assertMayWrite } from "../system/index.ts";
 import { isLockHeldByAny } from "../system/lock-look.ts";
 import { keepReserve } from "../system/reserve-file.ts";
@@ -80,7 +80,7 @@ export async function runCleanup(
       failure:
         failed.length === 0
           ? undefined
-          : { code: "CLEANUP_INCOMPLETE", message: `${failed.length} snapshots stayed` },
+          : { code: "CLEANUP_INCOMPLETE", message: `${counted(failed.length, "snapshot")} stayed` },
     }),
   );
 }

@@ -12,6 +12,7 @@ import type { VerifyReport } from "../backup/verify-report.ts";
 import { verifySnapshot } from "../backup/verify.ts";
 import {
   CitadelError,
+  counted,
   isWithin,
   joinPath,
   normalizePath,
@@ -94,7 +95,7 @@ export async function createBackup(
         verification?.valid === false
           ? {
               code: "BACKUP_DAMAGED",
-              message: `${verification.filesFailed} files failed the check`,
+              message: `${counted(verification.filesFailed, "file")} failed the check`,
             }
           : undefined,
     }),

@@ -317,7 +317,7 @@ export async function verifyAndRecord(
       };
       const failure = {
         code: "BACKUP_DAMAGED",
-        message: `${counted(report.filesFailed, "path is", "paths are")} not as they should be`,
+        message: `${counted(report.filesFailed, "path is not as it", "paths are not as they")} should be`,
       };
       opened?.finishJob(job, outcome, report.valid ? undefined : failure);
     }

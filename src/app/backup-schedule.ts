@@ -13,7 +13,7 @@ import {
 } from "../backup/schedule.ts";
 import { defaultRules } from "../backup/retention.ts";
 import { listSnapshots } from "../backup/repository.ts";
-import { CitadelError } from "../core/index.ts";
+import { CitadelError, counted } from "../core/index.ts";
 import { acquireLock, tryLock } from "../system/lock.ts";
 import type { App } from "./app.ts";
 import { planCleanup, runCleanup } from "./backup-cleanup.ts";
@@ -212,7 +212,8 @@ async function runSteps(app: App, run: DueRun, context: CreateContext): Promise<
     const request = { tags: run.tags, lockTimeoutMs: queueTimeoutMs, command: "backup run-due" };
     const { report, verification } = await createBackup(app, request, context);
     const ok = verification?.valid !== false;
-    const skipped = report.skipped_total > 0 ? `, ${report.skipped_total} paths skipped` : "";
+    const skipped =
+      report.skipped_total > 0 ? `, ${counted(report.skipped_total, "path")} skipped` : "";
     return {
       ok,
       snapshot: report.snapshot,
@@ -224,7 +225,7 @@ async function runSteps(app: App, run: DueRun, context: CreateContext): Promise<
     const base = { lockTimeoutMs: queueTimeoutMs, command: "backup run-due" };
     const request = { ...base, tags: run.tags, withSecrets: false };
     const { report } = await createConfigsBackup(app, request, context);
-    return { snapshot: report.snapshot, message: `made, ${report.files} files` };
+    return { snapshot: report.snapshot, message: `made, ${counted(report.files, "file")}` };
   });
   if (isMade) {
     await attempt("cleanup", async () => {

@@ -2,7 +2,7 @@
 // by rename if that was agreed to, the former kept as `<name>.before-<id>` until the whole restore has succeeded.
 // First everything is compared, so that nothing is touched where a person has to decide.
 
-import { CitadelError, messageOf } from "../core/index.ts";
+import { CitadelError, counted, messageOf } from "../core/index.ts";
 import { DirectoryCache, isAbsent } from "../system/directory-cache.ts";
 import { fromErrno, isErrno } from "../system/errno.ts";
 import { makeNode } from "../system/native-files.ts";
@@ -208,7 +208,10 @@ class TreeMender {
     if (!this.options.isRoot) remarks.push("owners were not set: that takes root");
     remarks.push(...this.#stripped.remarks());
     const { formerCount: kept, pattern } = this.#leftovers;
-    if (kept > 0) remarks.push(`${kept} former files are kept as ${pattern}: not all went well`);
+    if (kept > 0)
+      remarks.push(
+        `${counted(kept, "former file is", "former files are")} kept as ${pattern}: not all went well`,
+      );
     return {
       snapshot: this.snapshot.id,
       to,

@@ -1,6 +1,7 @@
 // Which snapshots are kept, and why: decided from values alone. Plain backups go by age, typed ones by how many of
 // each type; the newest complete and the newest verified of a source never go, nor anything that is not ours.
 
+import { counted } from "../core/index.ts";
 import type { FoundSnapshot } from "./repository.ts";
 
 export interface RetentionRules {
@@ -133,7 +134,7 @@ function findObjections(
     if (going.length * 2 > group.length) {
       objections.push({
         code: "CLEANUP_REMOVES_MOST",
-        message: `${going.length} of the ${group.length} snapshots of ${source} would go`,
+        message: `${going.length} of the ${counted(group.length, "snapshot")} of ${source} would go`,
       });
     } else if (bytes(going) * 2 > bytes(group) && going.length > 0) {
       objections.push({

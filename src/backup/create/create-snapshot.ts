@@ -1,7 +1,7 @@
 // Makes a snapshot: look (places, parent, survey), build in `<id>.partial`, flush, commit. What fails before the
 // commit leaves a partial that the next run goes on with; what has its final name is complete.
 
-import { CitadelError, formatTime, type AbsolutePath } from "../../core/index.ts";
+import { CitadelError, counted, formatTime, type AbsolutePath } from "../../core/index.ts";
 import { fromErrno, isErrno, makeDirectories, type System } from "../../system/index.ts";
 import type { PinnedDirectory } from "../../system/pinned-directory.ts";
 import { trimMemory } from "../../system/memory.ts";
@@ -36,6 +36,7 @@ import {
   checkShrink,
   checkSpace,
   checkWritable,
+  emptySource,
   identityOf,
   surveySource,
   type Survey,
@@ -173,6 +174,7 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
   const survey = await surveySource(options, system, signal, (doneItems) =>
     deps.onProgress({ activity: "looking", doneItems }),
   );
+  warnings.push(...emptySource(survey, options));
   const previous = parent?.record ?? previousOf(snapshots, options, system);
   const isShrunk = checkShrink(survey, previous, options);
   makeDirectories(options.repositoryPath, 0o755);
@@ -223,7 +225,7 @@ function deviceError(options: CreateOptions, builder: SnapshotBuilder): CitadelE
     kind: "io",
     code: "IO_ERROR",
     errno: "EIO",
-    message: `${builder.skips.deviceErrors} files of ${options.sourcePath} could not be read: Input/output error (EIO)`,
+    message: `${counted(builder.skips.deviceErrors, "file")} of ${options.sourcePath} could not be read: Input/output error (EIO)`,
     path: options.sourcePath,
     hint: "the device reports a failure: see `dmesg` and `smartctl -a`",
   });
@@ -300,6 +302,7 @@ function toReport(
     bytes: counts.bytes,
     copied_bytes: counts.new_bytes,
     copied_files: builder.sharing.counts.copiedFiles,
+    written_bytes: builder.sharing.counts.writtenBytes,
     stored_bytes: counts.stored_bytes,
     linked_files: counts.linked_files,
     resumed_files: builder.sharing.counts.resumedFiles,

@@ -70,6 +70,8 @@ export interface CreateReport {
   /** Content that was copied, not linked. */
   readonly copied_bytes: number;
   readonly copied_files: number;
+  /** What of that was written: less where it was packed or shares blocks with the source, and without holes. */
+  readonly written_bytes: number;
   readonly stored_bytes: number;
   readonly linked_files: number;
   /** Taken over from the partial of a killed run. */

@@ -22,6 +22,7 @@ import {
   checkShrink,
   checkSpace,
   checkWritable,
+  emptySource,
   isFirstName,
   existingPart,
   identityOf,
@@ -65,6 +66,7 @@ export async function planSnapshot(
       ? chooseParent(snapshots, identity, options.area, (text) => warnings.push(text))
       : undefined;
   const survey = await surveySource(options, system, signal);
+  warnings.push(...emptySource(survey, options));
   const needed = neededBytes(survey, parent);
   const conflicts: PlanConflict[] = [];
   const collect = (check: () => unknown) => collectConflict(conflicts, check);

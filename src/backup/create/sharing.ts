@@ -15,7 +15,13 @@ import { trustedBeforeNs } from "./parent.ts";
 import { toLatin1 } from "./partial.ts";
 
 export class Sharing {
-  readonly counts = { copiedFiles: 0, copiedBytes: 0, linkedFiles: 0, resumedFiles: 0 };
+  readonly counts = {
+    copiedFiles: 0,
+    copiedBytes: 0,
+    writtenBytes: 0,
+    linkedFiles: 0,
+    resumedFiles: 0,
+  };
   /** Whether anything may be shared at all: never for a full backup. */
   readonly isAllowed: boolean;
   /** Files changed later may have changed again unseen while the parent's run read them. */
@@ -135,6 +141,7 @@ export class Sharing {
     }
     this.counts.copiedFiles += 1;
     this.counts.copiedBytes += content.reflinked ? 0 : entry.size;
+    this.counts.writtenBytes += content.writtenBytes;
     if (this.#mayDeduplicate && entry.size > 0) this.#index.add(entry);
     return entry;
   }

@@ -143,8 +143,9 @@ export function checkPlaces(options: CreateOptions, system: Pick<System, "hostPa
     ];
   }
   if (!isSameDisk(source.dev, target.dev)) return [];
+  const [what, which] = options.area === "configs" ? ["this host", "it"] : ["source", sourcePath];
   return [
-    `source and backup are on the same physical disk: when it dies, ${repositoryPath} dies with ${sourcePath}`,
+    `${what} and backup are on the same physical disk: when it dies, ${repositoryPath} dies with ${which}`,
   ];
 }
 
@@ -159,6 +160,16 @@ export function existingPart(path: AbsolutePath): AbsolutePath {
 export function checkWritable(options: Pick<CreateOptions, "repositoryPath" | "area">): void {
   const area = joinPath(options.repositoryPath, areaDirectories[options.area]);
   assertMayWrite(existingPart(area), "write a snapshot");
+}
+
+/** A backup of nothing is made, for the source may have to be empty: but nobody should take it for one of models. */
+export function emptySource(
+  { files }: Pick<Survey, "files">,
+  { sourcePath, area }: Pick<CreateOptions, "sourcePath" | "area">,
+): string[] {
+  if (files > 0) return [];
+  const what = area === "configs" ? "the configuration of this host" : sourcePath;
+  return [`${what} holds no files: the snapshot is empty; see whether its disk is mounted`];
 }
 
 function noSource(path: AbsolutePath, isMissing: boolean): CitadelError {

@@ -11,7 +11,7 @@ import {
 import { pathArgument, pathArgumentBytes } from "../../app/path-argument.ts";
 import type { CreateProgress } from "../../backup/create/options.ts";
 import { assertTags } from "../../backup/create/tags.ts";
-import { CitadelError, ExitCode, formatBytes, formatDuration } from "../../core/index.ts";
+import { CitadelError, counted, ExitCode, formatBytes, formatDuration } from "../../core/index.ts";
 import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 import { showCreatePlan } from "./create-plan.ts";
@@ -153,23 +153,42 @@ export function toDocument({ report, verification }: CreateOutcome): Record<stri
   };
 }
 
+/** Written is less than copied where files were packed, had holes, or came out equal to what is stored. */
+function formatWritten({ copied_bytes, written_bytes }: CreateOutcome["report"]): string {
+  return written_bytes === copied_bytes ? "" : `, ${formatBytes(written_bytes)} as stored`;
+}
+
+/** Below this a rate says more about the start of the program than about the disk. */
+const minRatedBytes = 16 * 1024 * 1024;
+
+function formatRate({ copied_bytes, bytes_per_s }: CreateOutcome["report"]): string {
+  return copied_bytes < minRatedBytes ? "" : ` (${formatBytes(bytes_per_s)}/s copied)`;
+}
+
 export function formatOutcome({ report, verification }: CreateOutcome): string {
+  const { files, copied_files, linked_files, resumed_files, packed_files } = report;
+  // hard links at the source: stored once, each name counted as a file
+  const names = files - copied_files - linked_files - resumed_files;
   const lines = [
     `snapshot   ${report.snapshot}`,
     `in         ${printable(report.directory)}`,
     `parent     ${report.parent ?? "none"}`,
-    `content    ${formatBytes(report.bytes)} in ${report.files} files`,
-    `copied     ${formatBytes(report.copied_bytes)} in ${report.copied_files} files`,
-    `linked     ${report.linked_files} files`,
-    `took       ${formatDuration(report.duration_s * 1000)} (${formatBytes(report.bytes_per_s)}/s)`,
+    `content    ${formatBytes(report.bytes)} in ${counted(files, "file")}`,
+    `copied     ${formatBytes(report.copied_bytes)} in ${counted(copied_files, "file")}${formatWritten(report)}`,
   ];
-  if (report.resumed_files > 0) lines.push(`resumed    ${report.resumed_files} files`);
-  if (report.packed_files > 0) lines.push(`packed     ${report.packed_files} files`);
+  if (linked_files > 0) lines.push(`linked     ${counted(linked_files, "file")} to equal content`);
+  if (names > 0) lines.push(`names      ${counted(names, "hard link")} to files counted above`);
+  if (resumed_files > 0) {
+    lines.push(`resumed    ${counted(resumed_files, "file")} that an interrupted run had copied`);
+  }
+  if (packed_files > 0)
+    lines.push(`packed     ${counted(packed_files, "file")} of these, stored compressed`);
+  lines.push(`took       ${formatDuration(report.duration_s * 1000)}${formatRate(report)}`);
   if (report.outside_links > 0) lines.push(`links that leave the source  ${report.outside_links}`);
   if (verification !== undefined) {
     const { valid, filesChecked, filesTotal } = verification;
     lines.push(
-      `check      ${valid ? "sound" : "DAMAGED"} (${filesChecked} of ${filesTotal} files read again)`,
+      `check      ${valid ? "sound" : "DAMAGED"} (${filesChecked} of ${counted(filesTotal, "file")} read again)`,
     );
   }
   if (report.skipped_total > 0) {

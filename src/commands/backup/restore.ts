@@ -81,7 +81,7 @@ export const command = defineAgentCommand({
     }
     if (options.force && args.inPlace === true) {
       const plan = planInPlace(snapshot, options, context);
-      const question = `replace ${plan.replace} files in ${options.to} by those of ${snapshot.id}?`;
+      const question = `replace ${counted(plan.replace, "file")} in ${options.to} by those of ${snapshot.id}?`;
       if (plan.replace > 0 && !(await out.confirm(question))) return ExitCode.decision;
     }
     const { catalog, remark } = tryCatalog(places);
@@ -98,7 +98,10 @@ export const command = defineAgentCommand({
       const lost =
         failed.length === 0
           ? undefined
-          : { code: "RESTORE_INCOMPLETE", message: `${failed.length} files could not be restored` };
+          : {
+              code: "RESTORE_INCOMPLETE",
+              message: `${counted(failed.length, "file")} could not be restored`,
+            };
       if (job !== undefined) opened?.finishJob(job, { snapshot: snapshot.id, files, bytes }, lost);
       for (const text of report.remarks) out.warn(text);
       const document = toDocument({ ...report, remarks: [...remarks, ...report.remarks] });

@@ -3,7 +3,7 @@
 import type { VerifyRun } from "../../app/backup-repository.ts";
 import { jsonPath, type BytePath } from "../../backup/format/byte-path.ts";
 import type { VerifyFailure, VerifyReport } from "../../backup/verify-report.ts";
-import { formatBytes, formatDuration } from "../../core/index.ts";
+import { counted, formatBytes, formatDuration } from "../../core/index.ts";
 import { printable, type Style } from "../../output/index.ts";
 import { shownPath } from "./shown-path.ts";
 
@@ -76,16 +76,24 @@ const reasons: Record<string, string> = {
 };
 
 const maxShown = 50;
+/** Below this a rate says more about the start of the program than about the disk. */
+const minRatedBytes = 16 * 1024 * 1024;
+
+/** What was read for it: less where files are stored packed, or were read with another snapshot of the same run. */
+function formatRead({ bytesChecked, bytesRead, durationMs }: VerifyReport): string {
+  const read = bytesRead === bytesChecked ? "" : `, ${formatBytes(bytesRead)} read`;
+  if (bytesRead < minRatedBytes || durationMs <= 0) return read;
+  return `${read} (${formatBytes((bytesRead * 1000) / durationMs)}/s)`;
+}
 
 export function formatVerify(report: VerifyReport, style: Style): string {
   const verdict = report.valid ? style.paint("ok", "valid") : style.paint("critical", "NOT VALID");
-  const rate = report.durationMs > 0 ? (report.bytesRead / report.durationMs) * 1000 : 0;
   const kinds = [report.mode, ...(report.cached ? ["from the page cache"] : [])];
   if (report.sampleRate < 1) kinds.push(`sample ${report.sampleRate}`);
   if (report.seed !== undefined) kinds.push(`seed ${report.seed}`);
   const lines = [
     `${printable(report.snapshot)}: ${verdict} (${kinds.join(", ")})`,
-    `  ${report.filesChecked} of ${report.filesTotal} files, ${formatBytes(report.bytesChecked)} in ${formatDuration(report.durationMs)} (${formatBytes(rate)}/s)`,
+    `  ${report.filesChecked} of ${counted(report.filesTotal, "file")}, ${formatBytes(report.bytesChecked)} in ${formatDuration(report.durationMs)}${formatRead(report)}`,
   ];
   for (const failure of report.failures.slice(0, maxShown)) {
     const { path } = split(failure);
