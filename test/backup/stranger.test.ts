@@ -352,6 +352,12 @@ describe.skipIf(missing.length > 0)("docs/formats/snapshot.md in a stranger's ha
     expect(treeFacts(source)).toEqual(before);
   });
 
+  test("what is no snapshot leaves no target behind", () => {
+    expect(restore(`${root}/tools`, `${root}/nothing`).exitCode).toBe(1);
+    expect(fs.existsSync(`${root}/nothing`)).toBe(false);
+    expect(check(`${root}/tools`).exitCode).toBe(1);
+  });
+
   test("a manifest made to do harm writes nothing beside the target", () => {
     const hostile = `${root}/hostile`;
     fs.mkdirSync(`${hostile}/data/real`, { recursive: true });
