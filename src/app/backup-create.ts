@@ -9,7 +9,6 @@ import { isUnmounted } from "../backup/create/source.ts";
 import { areaDirectories, slugOf, type SnapshotKind } from "../backup/format/index.ts";
 import { readSnapshot } from "../backup/repository.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
-import { verifySnapshot } from "../backup/verify.ts";
 import {
   CitadelError,
   counted,
@@ -18,14 +17,15 @@ import {
   normalizePath,
   type AbsolutePath,
 } from "../core/index.ts";
-import { fromErrno, lstat, realpath, realpathBytes, type System } from "../system/index.ts";
+import { fromErrno, lstat, realpath, realpathBytes } from "../system/index.ts";
 import { acquireLock } from "../system/lock.ts";
 import { version } from "../version.ts";
 import { reservePath } from "../backup/cleanup.ts";
 import { sha256Hex } from "../system/digest.ts";
 import { keepReserve } from "../system/reserve-file.ts";
 import type { App } from "./app.ts";
-import { recordJob } from "./backup-repository.ts";
+import { damageFound } from "./backup-knowledge.ts";
+import { backupPlaces, recordJob, verifyAndRecord } from "./backup-repository.ts";
 import { statePlaces } from "./transaction.ts";
 
 export interface CreateRequest {
@@ -80,7 +80,8 @@ export async function createBackup(
       using _lock = await lockSource(app, options.sourcePath, request, context.signal);
       begin();
       const made = await createSnapshot(options, { system: app.system, ...context });
-      const report = { ...made, warnings: [...misplaced(app), ...made.warnings] };
+      const warnings = [...misplaced(app), ...damagedParent(app, made), ...made.warnings];
+      const report = { ...made, warnings };
       const isWanted = request.verify ?? app.settings.backup.verify_backups;
       const verification = isWanted ? await verifyCreated(app, report, context) : undefined;
       keepReserve(reservePath(options.repositoryPath), backup.reserve_bytes);
@@ -100,6 +101,15 @@ export async function createBackup(
           : undefined,
     }),
   );
+}
+
+/** What was linked to a parent that a verification found damaged may be damaged with it: it is the same file. */
+function damagedParent(app: App, { parent, linked_files }: CreateReport): string[] {
+  if (parent === null || linked_files === 0) return [];
+  if (!damageFound(backupPlaces(app)).has(parent)) return [];
+  return [
+    `the parent ${parent} was found damaged, and ${counted(linked_files, "file")} of it ${linked_files === 1 ? "is" : "are"} shared: mend it with \`citadel-agent backup repair ${parent}\`, or store everything anew with --type full`,
+  ];
 }
 
 /** What `createBackup` would do; changes nothing, not even the catalogue. @throws kinds of planSnapshot */
@@ -275,18 +285,18 @@ async function verifyCreated(
       hint: "see who removes things below the backup root, then run the backup again",
     });
   }
-  const system: System = app.system;
-  return verifySnapshot(
+  return verifyAndRecord(
+    app,
     snapshot,
     {
       mode: "quick",
       cached: false,
       sampleRate: app.settings.backup.verification_sample_rate,
       seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
-      cores: navigator.hardwareConcurrency,
+      rotate: false,
+      isPart: true,
     },
     {
-      clock: system.clock,
       signal,
       onProgress: ({ doneBytes, totalBytes, current }) =>
         onProgress({ activity: "verifying", doneBytes, totalBytes, current }),

@@ -48,6 +48,11 @@ export function readKnowledge(places: BackupPlaces, maxJobs = 0): Knowledge {
   return { ...known, snapshots: withKnownDamage(found, damage), catalogue, warnings };
 }
 
+/** What verifications found damaged and no later one proved whole, by id; empty where nobody can say. */
+export function damageFound(places: BackupPlaces): ReadonlyMap<string, VerificationRow> {
+  return readFacts(places, 0).facts?.damage ?? new Map();
+}
+
 function readFacts(
   places: BackupPlaces,
   maxJobs: number,

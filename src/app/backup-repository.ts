@@ -275,6 +275,8 @@ export interface VerifyRun {
   readonly ledger?: InodeLedger | undefined;
   /** Check, but write nothing down: `--dry-run`. */
   readonly unrecorded?: boolean | undefined;
+  /** The check is part of another job: its result is recorded, a job of its own is not. */
+  readonly isPart?: boolean | undefined;
 }
 
 /** Verifies one snapshot and records the result, as far as it can be recorded. */
@@ -292,12 +294,11 @@ export async function verifyAndRecord(
     ? chooseOldest(lastVerified(snapshot, opened), run.sampleRate)
     : undefined;
   const options: VerifyOptions = { ...run, choice, cores: places.cores };
-  const job = opened?.startJob({
-    kind: "verify",
-    source: snapshot.record?.source,
-    destination: snapshot.directory,
-    type: run.mode,
-  });
+  const { directory: destination, record } = snapshot;
+  const job =
+    run.isPart === true
+      ? undefined
+      : opened?.startJob({ kind: "verify", source: record?.source, destination, type: run.mode });
   try {
     const report = await verifySnapshot(snapshot, options, {
       ...context,

@@ -104,6 +104,26 @@ test.skipIf(skips)(
 );
 
 test.skipIf(skips)(
+  "the monitor's child says nothing of backups that it may not read, rather than that there are none",
+  async () => {
+    const question = JSON.stringify({ models: [], activeBytes: null, activePath: "/" });
+    const words = ["__child", "monitor-backups", `${root}/var/lib/citadel-agent`, repository];
+    const command = cliCommand();
+    const run = await runCli([...words, question], {
+      command: ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...command],
+    });
+    expect(run.exitCode).not.toBe(0);
+    expect(run.stdout).toBe("");
+    const asRoot = await runCli([...words, question]);
+    expect({ exitCode: asRoot.exitCode, facts: asRoot.json() }).toMatchObject({
+      exitCode: 0,
+      facts: { snapshots: 2 },
+    });
+  },
+  60_000,
+);
+
+test.skipIf(skips)(
   "among snapshots that can be read, one that cannot is not a pass of verify --all",
   async () => {
     const own = `${repository}/models/${older}`;

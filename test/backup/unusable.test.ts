@@ -170,3 +170,35 @@ test("list --source of one that was never backed up says that there are others; 
     [second.id, "damaged"],
   ]);
 }, 60_000);
+
+test("what the check after create finds is recorded, and a damaged parent is named by who links to it", async () => {
+  const env = { BACKUP_VERIFICATION_SAMPLE_RATE: "1" };
+  const create = () => runCli(["--root", root, "backup", "create", "--plain", "--json"], { env });
+  interface Made {
+    snapshot: string;
+    directory: string;
+    warnings: string[];
+  }
+  const parent = await create();
+  expect(parent.exitCode).toBe(0);
+  const { snapshot: damagedId } = parent.json<Made>();
+  const verifiedOf = async (id: string) =>
+    (await agent("list", "--json"))
+      .json<{ snapshots: { id: string; state: string; verified_at: string | null }[] }>()
+      .snapshots.find((one) => one.id === id);
+  expect((await verifiedOf(damagedId))?.verified_at).not.toBeNull();
+  expect((await states()).at(-1)).toEqual([damagedId, "complete"]);
+  flip(`${repository}/models/${damagedId}/data/weights`);
+  expect((await agent("verify", damagedId)).exitCode).toBe(3);
+  const child = await create();
+  expect(child.exitCode).toBe(3);
+  const { snapshot, warnings } = child.json<Made>();
+  expect(warnings.join("\n")).toContain(`the parent ${damagedId} was found damaged`);
+  expect(await verifiedOf(snapshot)).toMatchObject({ state: "damaged", verified_at: null });
+  const { jobs } = (await agent("status", "--json")).json<{
+    jobs: { kind: string; snapshot: string | null }[];
+  }>();
+  expect(jobs.filter((job) => job.snapshot === snapshot).map(({ kind }) => kind)).toEqual([
+    "create",
+  ]);
+}, 60_000);
