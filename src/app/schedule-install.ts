@@ -10,7 +10,7 @@ import { ownProgram, type Unit } from "../service/units.ts";
 import type { EngineState, Operation, Plan } from "../transaction/index.ts";
 import type { App } from "./app.ts";
 import { backupSchedule } from "./backup-schedule.ts";
-import { programFault } from "./schedule-runners.ts";
+import { noCron, programFault } from "./schedule-runners.ts";
 import { installedBinary, unitPath, type UnitState } from "./service.ts";
 import {
   daemonReload,
@@ -55,7 +55,9 @@ export async function planScheduleInstall(
   if (schedule.length > 0) {
     assertTrusted(app);
     const plan = wish.kind === "cron" ? planCron(app, state, wish) : await planTimer(app, wish);
-    return { ...plan, warnings: [...plan.warnings, ...programWarnings(app)] };
+    const idle = wish.kind === "cron" ? noCron(app) : undefined;
+    const warnings = idle === undefined ? [] : [`the schedule starts nothing yet: ${idle}`];
+    return { ...plan, warnings: [...plan.warnings, ...warnings, ...programWarnings(app)] };
   }
   const removal = await planScheduleRemoval(app, state, wish.command);
   const warning =

@@ -1,8 +1,8 @@
 // Who runs the schedule on this host: the daemon, a timer, a crontab. A plan that nobody carries out is no plan.
 
-import { CitadelError, counted } from "../core/index.ts";
+import { CitadelError, counted, joinPath } from "../core/index.ts";
 import { findJobs } from "../host/validate/index.ts";
-import { lstat, stat } from "../system/index.ts";
+import { listDirectory, lstat, readText, stat } from "../system/index.ts";
 import { readLockHolder } from "../system/lock.ts";
 import type { App } from "./app.ts";
 import { readScheduleFiles } from "./schedule-files.ts";
@@ -36,7 +36,7 @@ export function findScheduleRunners(app: App): ScheduleRunners {
         where: path,
         problem:
           problem ??
-          (file.kind === "timer" ? noSystemd(app) : undefined) ??
+          (file.kind === "timer" ? noSystemd(app) : noCron(app)) ??
           programProblem(app, command) ??
           null,
       })),
@@ -59,6 +59,33 @@ function daemon({ system: { hostPaths } }: App): ScheduleRunner[] {
 function noSystemd({ system: { hostPaths } }: App): string | undefined {
   if (hostPaths.relocated || lstat("/run/systemd/system")?.type === "directory") return undefined;
   return "systemd does not run here";
+}
+
+const cronNames = new Set(["cron", "crond", "cronie", "dcron", "fcron", "bcron-sched"]);
+/** systemd-cron makes timers of crontabs: no daemon of cron runs there. */
+const cronGenerators = ["/usr/lib/systemd/system-generators", "/lib/systemd/system-generators"].map(
+  (directory) => `${directory}/systemd-crontab-generator`,
+);
+
+/** A crontab where no cron runs is a file too. Below --root it is for the booted image. */
+export function noCron({ system: { hostPaths } }: App): string | undefined {
+  if (hostPaths.relocated || cronGenerators.some((path) => lstat(path) !== undefined))
+    return undefined;
+  return runsCron(hostPaths.proc ?? "/proc") === false ? "no cron daemon runs here" : undefined;
+}
+
+/** Whether a cron daemon runs; undefined where this caller does not see the processes of others. @param proc `/proc` */
+export function runsCron(proc: string): boolean | undefined {
+  const commOf = (pid: string) => {
+    try {
+      return readText(joinPath(proc, pid, "comm"))?.trim();
+    } catch {
+      return undefined; // ended meanwhile, or hidden (hidepid=)
+    }
+  };
+  if (commOf("1") === undefined) return undefined;
+  const pids = (listDirectory(proc) ?? []).filter((name) => /^\d+$/.test(name));
+  return pids.some((pid) => cronNames.has(commOf(pid) ?? ""));
 }
 
 /** A crontab has one line for each type. */

@@ -18,7 +18,10 @@ export const explanations: Explanations = {
   },
   PATH_NOT_ABSOLUTE: {
     meaning: "A path does not start at the root, or holds a NUL byte.",
-    causes: ["a relative path in a setting or an argument", "an empty value"],
+    causes: [
+      "a relative path in a setting or an argument (SOURCE and --to of `backup` count from the working directory, which with --root has to lie in that tree)",
+      "an empty value",
+    ],
     remedy: ["give the whole path, starting with `/`"],
   },
   UNSUPPORTED: {

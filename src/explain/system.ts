@@ -19,6 +19,7 @@ export const explanations: Explanations = {
     causes: [
       "the binary was copied into a user's home, or a directory that a group may write",
       "its path holds characters that a crontab or a unit would read otherwise",
+      "it is no program: the file is missing, or not executable",
     ],
     remedy: [
       "`citadel-agent service install` copies it to /usr/local/bin/citadel-agent; then run the command again",

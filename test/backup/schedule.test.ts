@@ -12,6 +12,7 @@ import {
   toOnCalendar,
   withCronBlock,
 } from "../../src/backup/schedule.ts";
+import { runsCron } from "../../src/app/schedule-runners.ts";
 import { runCli } from "../support/run-cli.ts";
 
 const local = (text: string) => new Date(text).getTime(); // without a zone: local time
@@ -219,6 +220,21 @@ test("the schedule says that nobody runs it, or who does, and whether he can", a
   expect(await listed()).toMatchObject({ automatic: false, runners: [] });
   expect(fs.existsSync(crontab)).toBe(false);
 }, 60_000);
+
+test("a crontab runs nothing without a cron daemon; who does not see other processes cannot tell", () => {
+  const proc = `${root}/some-proc`;
+  const put = (pid: string, comm: string) => {
+    fs.mkdirSync(`${proc}/${pid}`, { recursive: true });
+    fs.writeFileSync(`${proc}/${pid}/comm`, `${comm}\n`);
+  };
+  put("77", "crontab");
+  expect(runsCron(proc)).toBeUndefined();
+  put("1", "init");
+  expect(runsCron(proc)).toBe(false);
+  put("78", "crond");
+  expect(runsCron(proc)).toBe(true);
+  fs.rmSync(proc, { recursive: true });
+});
 
 test("an instance of a template is found as a timer, and one that no target wants runs nothing", async () => {
   const units = `${root}/etc/systemd/system`;
