@@ -22,7 +22,14 @@ import { chooseOldest } from "../backup/sampling.ts";
 import { readManifest } from "../backup/snapshot-reader.ts";
 import { verifySnapshot, type VerifyContext, type VerifyOptions } from "../backup/verify.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
-import { CitadelError, counted, joinPath, nameOf, type AbsolutePath } from "../core/index.ts";
+import {
+  CitadelError,
+  counted,
+  formatTime,
+  joinPath,
+  nameOf,
+  type AbsolutePath,
+} from "../core/index.ts";
 import { lstat, realpath, sha256Hex } from "../system/index.ts";
 import { acquireLock, type Lock, type LockDomain } from "../system/lock.ts";
 import { statExact } from "../system/native.ts";
@@ -31,6 +38,7 @@ import { areaDirectories } from "../backup/format/index.ts";
 import { fromText } from "../backup/format/byte-path.ts";
 import { storedPath } from "../backup/format/manifest.ts";
 import type { App } from "./app.ts";
+import { damageFound } from "./backup-knowledge.ts";
 import { statePlaces } from "./transaction.ts";
 
 export interface BackupPlaces extends CatalogOptions {
@@ -115,15 +123,25 @@ export async function findSnapshot(
   const path = name.startsWith("/") ? app.system.hostPaths.real(name) : name;
   const mayBeLatest = /(?:^|\/)latest(?:_backup)?$/.test(path);
   const sources = mayBeLatest ? await activeSources(app, signal) : [];
-  return named(resolveSnapshot(backupRoot, path, sources, wanted));
+  return named(app, resolveSnapshot(backupRoot, path, sources, wanted));
 }
 
-/** Says which newer snapshots were passed over: `latest` is never an older one without a word. */
-export function named({ snapshot, passedOver }: Resolved): NamedSnapshot {
+/**
+ * Says which newer snapshots were passed over (`latest` is never an older one without a word), and what a verification
+ * found wrong with the one that is used.
+ */
+export function named(app: App, { snapshot, passedOver }: Resolved): NamedSnapshot {
   const remarks = passedOver.map(
     ({ id, state, why }) =>
       `${snapshot.id} is used: the newer ${id} ${state === "damaged" ? "is damaged" : "cannot be read"} (${why ?? state})`,
   );
+  const found = damageFound(backupPlaces(app)).get(snapshot.id);
+  if (found !== undefined) {
+    const paths = counted(found.files_failed, "path was", "paths were");
+    remarks.push(
+      `${snapshot.id} is damaged: ${formatTime(found.at_ms)} ${paths} not as backed up; \`citadel-agent backup list\` shows others`,
+    );
+  }
   return { snapshot, remarks };
 }
 

@@ -98,6 +98,7 @@ test("damage is exit 3, named with its bytes, in text and JSON; --all names ever
   expect((await agent("backup", "verify", first.id)).stdout).toContain("NOT VALID");
   fs.writeSync(fd, Buffer.of(5), 0, 1, 1000);
   fs.closeSync(fd);
+  expect((await agent("backup", "verify", "--all")).exitCode).toBe(0);
 }, 60_000);
 
 test("backup restore brings the tree back; by id, by time, in part, in place", async () => {

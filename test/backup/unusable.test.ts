@@ -93,6 +93,9 @@ test("damage that a verification found is shown until a whole one has passed, an
   ]);
   expect(listed[1]?.why).toContain("1 path is not as backed up");
   expect((await agent("list")).stdout).toContain(`damaged ${second.id}: verified `);
+  const restored = await agent("restore", "latest", "--to", "/restored");
+  expect(restored.exitCode).toBe(4);
+  expect(restored.stderr).toContain(`warning: ${second.id} is damaged`);
   const status = await agent("status", "--json");
   expect(status.exitCode).toBe(3);
   expect(status.json()).toMatchObject({ snapshots: 1, damaged: [second.id] });

@@ -93,8 +93,9 @@ function formatList(
 ): string {
   const unproved = catalogue === "ok" ? "never" : "unknown";
   const rows = snapshots.map((snapshot) => {
-    const { id, startedMs, record } = snapshot;
-    const proof = verified.get(id);
+    const { id, startedMs, record, state } = snapshot;
+    // what was proved before the damage was found is no comfort beside it; the document says when that was
+    const proof = state === "damaged" ? undefined : verified.get(id);
     return [
       id,
       formatState(snapshot, style),
@@ -102,7 +103,11 @@ function formatList(
       record === undefined ? "-" : String(record.counts.files),
       record === undefined ? "-" : formatBytes(record.counts.bytes),
       record === undefined ? "-" : formatBytes(record.counts.new_bytes),
-      proof === undefined ? unproved : `${formatRelative(proof.atMs, nowMs)} (${proof.mode})`,
+      proof === undefined
+        ? state === "damaged"
+          ? "-"
+          : unproved
+        : `${formatRelative(proof.atMs, nowMs)} (${proof.mode})`,
       printable(record?.tags.join(",") ?? ""),
     ];
   });

@@ -138,7 +138,10 @@ async function chooseSnapshot(
       hint: "write it as 2026-01-02 (the end of that day, local time) or 2026-01-02T03:04:05Z",
     });
   }
-  return named(snapshotAt(backupPlaces(app).backupRoot, atMs, await activeSources(app, signal)));
+  return named(
+    app,
+    snapshotAt(backupPlaces(app).backupRoot, atMs, await activeSources(app, signal)),
+  );
 }
 
 const listed = (items: RestoreReport["failed"]) =>
