@@ -187,6 +187,28 @@ test("an absent backup root is said: by create, which makes it, and by list and 
   expect((await run("list")).stderr).not.toContain("there is no");
 }, 60_000);
 
+test("disks that are not mounted are foreseen, and nothing is written", async () => {
+  fs.mkdirSync(`${root}/proc/self`, { recursive: true });
+  fs.writeFileSync(`${root}/proc/self/mountinfo`, "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n");
+  try {
+    const env = { CITADEL_REQUIRE_MOUNTS: "yes" };
+    const run = (...words: string[]) =>
+      runCli(["--root", root, "--json", "backup", "create", ...words], { env });
+    for (const words of [[], ["--configs"]]) {
+      const planned = await run(...words, "--dry-run");
+      expect(planned.exitCode).toBe(0);
+      const [first] = planned.json<Plan>().conflicts;
+      const place = `${root}/mnt/citadel-backup`;
+      expect(first).toMatchObject({ code: "NOT_MOUNTED", path: place, exit_code: 7 });
+      const made = await run(...words);
+      expect(made.json()).toMatchObject({ error: { code: "NOT_MOUNTED" } });
+      expect(made.exitCode).toBe(7);
+    }
+  } finally {
+    fs.rmSync(`${root}/proc`, { recursive: true });
+  }
+}, 60_000);
+
 test("a relative SOURCE counts from the working directory, which has to lie below --root", async () => {
   const create = (cwd: string, path: string) =>
     runCli(["--root", root, "--json", "backup", "create", path, "--dry-run"], { cwd });

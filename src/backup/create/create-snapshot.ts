@@ -32,6 +32,7 @@ import { chooseParent, type Parent } from "./parent.ts";
 import { nameOfSource, neededBytes, previousOf } from "./prepare.ts";
 import { finishCommitted, openArea, openPartial, removeOrphans } from "./partial.ts";
 import {
+  checkMounts,
   checkPlaces,
   checkShrink,
   checkSpace,
@@ -162,7 +163,8 @@ async function createOnce(
 
 async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepared> {
   const { system, signal } = deps;
-  const warnings = checkPlaces(options, system);
+  checkMounts(options.mustBeMounted, system);
+  const warnings = checkPlaces(options);
   const identity = identityOf(options, system);
   checkWritable(options);
   tidyArea(options, identity);

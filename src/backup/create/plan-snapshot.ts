@@ -18,6 +18,7 @@ import type { CreateOptions } from "./options.ts";
 import { chooseParent, ParentCursor } from "./parent.ts";
 import { neededBytes, previousOf } from "./prepare.ts";
 import {
+  checkMounts,
   checkPlaces,
   checkShrink,
   checkSpace,
@@ -51,14 +52,14 @@ export interface SnapshotPlan {
 
 /**
  * Looks at source and repository and changes nothing.
- * @throws what makes it impossible to look: kinds `not-found`, `usage`, `not-mounted`, `cancelled`
+ * @throws what makes it impossible to look: kinds `not-found`, `usage`, `cancelled`
  */
 export async function planSnapshot(
   options: CreateOptions,
   system: System,
   signal: AbortSignal,
 ): Promise<SnapshotPlan> {
-  const warnings = checkPlaces(options, system);
+  const warnings = checkPlaces(options);
   const identity = identityOf(options, system);
   const snapshots = listSnapshots(options.repositoryPath);
   const parent =
@@ -70,6 +71,7 @@ export async function planSnapshot(
   const needed = neededBytes(survey, parent);
   const conflicts: PlanConflict[] = [];
   const collect = (check: () => unknown) => collectConflict(conflicts, check);
+  collect(() => checkMounts(options.mustBeMounted, system));
   collect(() => checkWritable(options));
   collect(() =>
     checkShrink(survey, parent?.record ?? previousOf(snapshots, options, system), options),

@@ -120,11 +120,10 @@ function uuidOf(mount: Mount, system: Pick<System, "hostPaths">): string | undef
 /**
  * Refuses what must not be backed up as asked.
  * @returns warnings
- * @throws kind `not-mounted` (NOT_MOUNTED), `usage` (BACKUP_NESTED), `not-found`, `conflict` (SOURCE_NOT_A_DIRECTORY)
+ * @throws kinds `usage` (BACKUP_NESTED, SOURCE_NOT_A_DIRECTORY), `not-found`
  */
-export function checkPlaces(options: CreateOptions, system: Pick<System, "hostPaths">): string[] {
+export function checkPlaces(options: CreateOptions): string[] {
   const { sourcePath, repositoryPath } = options;
-  checkMounts(options.mustBeMounted, system);
   const source = stat(Buffer.from(sourceRoot(options), "latin1"));
   if (source?.type !== "directory") throw noSource(sourcePath, source === undefined);
   if (isWithin(repositoryPath, sourcePath) || isWithin(sourcePath, repositoryPath)) {
