@@ -6,9 +6,10 @@ import type { CreateOptions } from "../backup/create/options.ts";
 import { chooseParent } from "../backup/create/parent.ts";
 import type { SnapshotPlan } from "../backup/create/plan-snapshot.ts";
 import { checkMounts, checkWritable, existingPart } from "../backup/create/source.ts";
-import { fromText } from "../backup/format/byte-path.ts";
+import { displayPath, fromText } from "../backup/format/byte-path.ts";
 import { jsonPath } from "../backup/format/index.ts";
 import { collectConflict, type PlanConflict } from "../backup/plan-conflict.ts";
+import { readManifest } from "../backup/snapshot-reader.ts";
 import { listSnapshots } from "../backup/repository.ts";
 import {
   CitadelError,
@@ -20,7 +21,7 @@ import {
   type AbsolutePath,
 } from "../core/index.ts";
 import { redactText } from "../incident/redact.ts";
-import { fileSystemUsage, listDirectory, lstat, realpath } from "../system/index.ts";
+import { fileSystemUsage, listDirectory, lstat, realpath, sha256Hex } from "../system/index.ts";
 import {
   readBelow,
   removeDirectory,
@@ -33,9 +34,11 @@ import { pinTyped, type PinnedDirectory } from "../system/pinned-directory.ts";
 import { walkTree } from "../system/tree-walk.ts";
 import type { App } from "./app.ts";
 import {
+  failureOfCheck,
   lockSource,
   requiresMounts,
   toolOfThisBuild,
+  verifyCreated,
   type CreateContext,
   type CreateOutcome,
   type CreateRequest,
@@ -48,7 +51,7 @@ const maxFileBytes = 16 * 1024 * 1024;
 
 export type ConfigsRequest = Pick<
   CreateRequest,
-  "tags" | "acceptShrink" | "lockTimeoutMs" | "command"
+  "tags" | "acceptShrink" | "verify" | "lockTimeoutMs" | "command"
 > & { readonly withSecrets: boolean };
 
 /** Makes a snapshot of the host's configuration. @throws kinds of createSnapshot; `locked` (exit 5) */
@@ -77,19 +80,21 @@ export async function createConfigsBackup(
       const remarks = stageConfigs(app, staging, request.withSecrets);
       const options = toOptions(app, request, realpath(staging) as AbsolutePath, repositoryPath);
       const report = await createSnapshot(options, { system, ...context });
+      const check = { verify: request.verify, area: "configs" } as const;
       return {
         report: { ...report, warnings: [...report.warnings, ...remarks] },
-        verification: undefined,
+        verification: await verifyCreated(app, report, check, context),
       };
     } finally {
       removeDirectory(staging); // it may hold secrets
     }
   };
-  return recordJob(app, job, run, ({ report }) => ({
+  return recordJob(app, job, run, ({ report, verification }) => ({
     snapshot: report.snapshot,
     files: report.files,
     bytes: report.bytes,
     newBytes: report.copied_bytes,
+    failure: failureOfCheck(verification),
   }));
 }
 
@@ -144,6 +149,11 @@ export function planConfigsBackup(app: App, withSecrets: boolean): SnapshotPlan 
   using parent = chooseParent(listSnapshots(repository), identityOf(app), "configs", (text) =>
     warnings.push(text),
   );
+  const former = parent === undefined ? new Map<string, string>() : contentOf(parent.directory);
+  const mayLink = app.settings.backup.deduplication_enabled;
+  const isKnown = ({ relative, sha256 }: Kept) => mayLink && former.get(relative) === sha256;
+  const copied = kept.filter((each) => !isKnown(each));
+  const copyBytes = copied.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const skipped = remarks.map(({ path, reason }) => ({ ...jsonPath(fromText(path)), reason }));
   return {
     source: "configs",
@@ -152,12 +162,12 @@ export function planConfigsBackup(app: App, withSecrets: boolean): SnapshotPlan 
     parent: parent?.record.id ?? null,
     files: kept.length,
     bytes,
-    copy_files: kept.length,
-    copy_bytes: bytes,
-    link_files: 0,
+    copy_files: copied.length,
+    copy_bytes: copyBytes,
+    link_files: kept.length - copied.length,
     skipped,
     skipped_total: skipped.length,
-    needed_bytes: bytes,
+    needed_bytes: copyBytes,
     available_bytes: availableBytes,
     conflicts,
     warnings,
@@ -189,10 +199,27 @@ function gatherConfigs(app: App, staging: AbsolutePath | undefined, withSecrets:
   return stage;
 }
 
+/** The files of a snapshot of configurations, of which there are few, by path. */
+function contentOf(directory: AbsolutePath): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const entry of readManifest(directory)) {
+    if (entry.type === "file") found.set(displayPath(entry.path), entry.sha256);
+  }
+  return found;
+}
+
+interface Kept {
+  /** Path in the snapshot. */
+  readonly relative: string;
+  readonly sizeBytes: number;
+  /** Undefined for a database: its copy is made anew. */
+  readonly sha256: string | undefined;
+}
+
 class Staging {
   /** What was left out, and why. */
   readonly remarks: { readonly path: string; readonly reason: string }[] = [];
-  readonly kept: { readonly path: string; readonly sizeBytes: number }[] = [];
+  readonly kept: Kept[] = [];
   readonly #app: App;
   readonly #root: AbsolutePath | undefined;
   readonly #withSecrets: boolean;
@@ -257,10 +284,13 @@ class Staging {
       this.remarks.push({ path: hostPath, reason });
       return;
     }
-    this.kept.push({ path: hostPath, sizeBytes: file.content.length });
-    if (this.#root === undefined) return;
     const { hostPaths } = this.#app.system;
-    const copy = joinPath(this.#root, hostPaths.host(hostPaths.real(hostPath)));
+    const path = hostPaths.host(hostPaths.real(hostPath));
+    const { content } = file;
+    const sha256 = sha256Hex(content);
+    this.kept.push({ relative: path.slice(1), sizeBytes: content.length, sha256 });
+    if (this.#root === undefined) return;
+    const copy = joinPath(this.#root, path);
     stageContent(copy, file, isSecret ? 0o600 : undefined);
   }
 
@@ -277,7 +307,8 @@ class Staging {
   database(path: AbsolutePath): void {
     try {
       const host = this.#app.system.hostPaths.host(path);
-      this.kept.push({ path: host, sizeBytes: lstat(path)?.sizeBytes ?? 0 });
+      const sizeBytes = lstat(path)?.sizeBytes ?? 0;
+      this.kept.push({ relative: host.slice(1), sizeBytes, sha256: undefined });
       if (this.#root !== undefined) stageDatabase(path, joinPath(this.#root, host));
     } catch (thrown) {
       this.remarks.push({ path, reason: `cannot be copied: ${messageOf(thrown)}` });

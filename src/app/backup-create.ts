@@ -6,7 +6,12 @@ import type { CreateOptions, CreateProgress, CreateReport } from "../backup/crea
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import { planSnapshot, type SnapshotPlan } from "../backup/create/plan-snapshot.ts";
 import { isUnmounted } from "../backup/create/source.ts";
-import { areaDirectories, slugOf, type SnapshotKind } from "../backup/format/index.ts";
+import {
+  areaDirectories,
+  slugOf,
+  type SnapshotArea,
+  type SnapshotKind,
+} from "../backup/format/index.ts";
 import { readSnapshot } from "../backup/repository.ts";
 import type { VerifyReport } from "../backup/verify-report.ts";
 import {
@@ -82,8 +87,8 @@ export async function createBackup(
       const made = await createSnapshot(options, { system: app.system, ...context });
       const warnings = [...misplaced(app), ...damagedParent(app, made), ...made.warnings];
       const report = { ...made, warnings };
-      const isWanted = request.verify ?? app.settings.backup.verify_backups;
-      const verification = isWanted ? await verifyCreated(app, report, context) : undefined;
+      const check = { verify: request.verify, area: "models" } as const;
+      const verification = await verifyCreated(app, report, check, context);
       keepReserve(reservePath(options.repositoryPath), backup.reserve_bytes);
       return { report, verification };
     },
@@ -92,13 +97,7 @@ export async function createBackup(
       files: report.files,
       bytes: report.bytes,
       newBytes: report.copied_bytes,
-      failure:
-        verification?.valid === false
-          ? {
-              code: "BACKUP_DAMAGED",
-              message: `${counted(verification.filesFailed, "file")} failed the check`,
-            }
-          : undefined,
+      failure: failureOfCheck(verification),
     }),
   );
 }
@@ -110,6 +109,13 @@ function damagedParent(app: App, { parent, linked_files }: CreateReport): string
   return [
     `the parent ${parent} was found damaged, and ${counted(linked_files, "file")} of it ${linked_files === 1 ? "is" : "are"} shared: mend it with \`citadel-agent backup repair ${parent}\`, or store everything anew with --type full`,
   ];
+}
+
+/** What the job ends with when what it made is not sound. */
+export function failureOfCheck(verification: VerifyReport | undefined) {
+  if (verification === undefined || verification.valid) return undefined;
+  const message = `${counted(verification.filesFailed, "file")} failed the check`;
+  return { code: "BACKUP_DAMAGED", message };
 }
 
 /** What `createBackup` would do; changes nothing, not even the catalogue. @throws kinds of planSnapshot */
@@ -270,12 +276,15 @@ export function lockSource(
   });
 }
 
-async function verifyCreated(
+/** The check of a snapshot that was just made, by the settings. @returns undefined where none is wanted */
+export async function verifyCreated(
   app: App,
   report: CreateReport,
+  { verify, area }: Pick<CreateRequest, "verify"> & { readonly area: SnapshotArea },
   { signal, onProgress }: CreateContext,
-): Promise<VerifyReport> {
-  const snapshot = readSnapshot(report.directory, "models");
+): Promise<VerifyReport | undefined> {
+  if (!(verify ?? app.settings.backup.verify_backups)) return undefined;
+  const snapshot = readSnapshot(report.directory, area);
   if (snapshot === undefined) {
     throw new CitadelError({
       kind: "integrity",

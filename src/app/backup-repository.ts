@@ -103,6 +103,15 @@ export function latestSource(backupRoot: AbsolutePath): string[] {
   }
 }
 
+/** Where the source of a snapshot lies, as paths are printed: below --root the real one. Configurations have a name only. */
+export function realSource(
+  app: App,
+  { record }: Pick<FoundSnapshot, "record">,
+): string | undefined {
+  const source = record?.source;
+  return source?.startsWith("/") === true ? app.system.hostPaths.real(source) : source;
+}
+
 /** A snapshot that was named, with what whoever named it has to be told. */
 export interface NamedSnapshot {
   readonly snapshot: FoundSnapshot;
@@ -312,11 +321,12 @@ export async function verifyAndRecord(
     ? chooseOldest(lastVerified(snapshot, opened), run.sampleRate)
     : undefined;
   const options: VerifyOptions = { ...run, choice, cores: places.cores };
-  const { directory: destination, record } = snapshot;
+  const { directory: destination } = snapshot;
+  const source = realSource(app, snapshot);
   const job =
     run.isPart === true
       ? undefined
-      : opened?.startJob({ kind: "verify", source: record?.source, destination, type: run.mode });
+      : opened?.startJob({ kind: "verify", source, destination, type: run.mode });
   try {
     const report = await verifySnapshot(snapshot, options, {
       ...context,

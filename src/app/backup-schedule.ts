@@ -224,8 +224,10 @@ async function runSteps(app: App, run: DueRun, context: CreateContext): Promise<
   await attempt("configs", async () => {
     const base = { lockTimeoutMs: queueTimeoutMs, command: "backup run-due" };
     const request = { ...base, tags: run.tags, withSecrets: false };
-    const { report } = await createConfigsBackup(app, request, context);
-    return { snapshot: report.snapshot, message: `made, ${counted(report.files, "file")}` };
+    const { report, verification } = await createConfigsBackup(app, request, context);
+    const ok = verification?.valid !== false;
+    const made = ok ? "made" : "made, and found damaged";
+    return { ok, snapshot: report.snapshot, message: `${made}, ${counted(report.files, "file")}` };
   });
   if (isMade) {
     await attempt("cleanup", async () => {

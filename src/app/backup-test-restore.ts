@@ -11,7 +11,13 @@ import { CitadelError, createRandom, formatBytes, joinPath } from "../core/index
 import { temporaryName } from "../system/index.ts";
 import { removeTree } from "../system/raw-file.ts";
 import type { App } from "./app.ts";
-import { backupPlaces, findSnapshot, lockSnapshot, recordJob } from "./backup-repository.ts";
+import {
+  backupPlaces,
+  findSnapshot,
+  lockSnapshot,
+  realSource,
+  recordJob,
+} from "./backup-repository.ts";
 
 const maxFiles = 8;
 const maxBytes = 2 * 1024 ** 3;
@@ -50,7 +56,7 @@ export async function testRestore(
   const scratch = joinPath(places.backupRoot, temporaryName());
   return recordJob(
     app,
-    { kind: "test_restore", source: snapshot.record?.source, destination: scratch },
+    { kind: "test_restore", source: realSource(app, snapshot), destination: scratch },
     async () => {
       using _lock = await lockSnapshot(app, snapshot.id, "test restore", 60_000, signal);
       const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;

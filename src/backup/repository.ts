@@ -133,14 +133,15 @@ export function resolveSnapshot(
   wanted: Wanted = "usable",
 ): Resolved {
   const snapshots = listSnapshots(root);
-  const latest = () => pick(ofSources(snapshots, activeSources), wanted, snapshots, name, root);
+  const quoted = JSON.stringify(name);
+  const latest = () => pick(ofSources(snapshots, activeSources), wanted, snapshots, quoted, root);
   if (latestNames.has(name)) return latest();
   if (name.startsWith("latest:")) {
-    return pick(ofSlug(snapshots, name.slice(7)), wanted, snapshots, name, root);
+    return pick(ofSlug(snapshots, name.slice(7)), wanted, snapshots, quoted, root);
   }
   if (!name.includes("/")) {
     const found = snapshots.find((snapshot) => nameOf(snapshot.directory) === name);
-    if (found === undefined) throw unknownSnapshot(name, root);
+    if (found === undefined) throw unknownSnapshot(quoted, root);
     return { snapshot: readable(found), passedOver: [] };
   }
   const real = realpath(name);
@@ -149,7 +150,7 @@ export function resolveSnapshot(
   const isOurs = name.startsWith(`${root}/`) && snapshots.some(({ isOwn }) => isOwn);
   const isForeign = found === undefined || (isOurs && !found.isOwn);
   if (latestNames.has(nameOf(name)) && isForeign) return latest();
-  if (found === undefined) throw unknownSnapshot(name, root);
+  if (found === undefined) throw unknownSnapshot(quoted, root);
   return { snapshot: readable(found), passedOver: [] };
 }
 
@@ -179,7 +180,7 @@ function pick(
   candidates: readonly FoundSnapshot[],
   wanted: Wanted,
   all: readonly FoundSnapshot[],
-  name: string,
+  what: string,
   root: string,
 ): Resolved {
   const finished = candidates.filter(({ state }) => state !== "partial");
@@ -188,7 +189,7 @@ function pick(
   const snapshot = wanted === "usable" && at >= 0 ? finished[at] : finished.at(-1);
   if (snapshot === undefined) {
     for (const each of all) readable(each);
-    throw unknownSnapshot(name, root);
+    throw unknownSnapshot(what, root);
   }
   const passedOver = finished.slice(finished.indexOf(snapshot) + 1);
   return { snapshot: readable(snapshot), passedOver };
@@ -213,6 +214,6 @@ export function readable(snapshot: FoundSnapshot): FoundSnapshot {
 export function snapshotAt(root: string, atMs: number, sources: readonly string[]): Resolved {
   const snapshots = listSnapshots(root);
   const candidates = ofSources(snapshots, sources).filter(({ startedMs }) => startedMs <= atMs);
-  const name = `of ${sources[0]} at ${new Date(atMs).toISOString()}`;
-  return pick(candidates, "usable", snapshots, name, root);
+  const what = `of ${sources[0]} from before ${new Date(atMs).toISOString()}`;
+  return pick(candidates, "usable", snapshots, what, root);
 }

@@ -8,3 +8,5 @@ export * from "./output.ts";
 export * from "./printable.ts";
 export * from "./progress.ts";
 export * from "./style.ts";
+export * from "./wide-table.ts";
+export * from "./wide-table.ts";

@@ -1,6 +1,6 @@
 // `backup cleanup`, with --dry-run too.
 
-import { count, document, list, object, oneOf, text } from "./define.ts";
+import { bool, count, document, list, object, oneOf, text } from "./define.ts";
 
 export const schema = document("backup-cleanup", "what retention keeps and removes", {
   plan_hash: text,
@@ -10,4 +10,5 @@ export const schema = document("backup-cleanup", "what retention keeps and remov
   removed: list(text),
   failed: list(object({ id: text, reason: text })),
   freed_bytes: count,
+  "declined?": bool,
 });

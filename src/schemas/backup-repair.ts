@@ -16,4 +16,5 @@ export const schema = document("backup-repair", "what was healed in a snapshot, 
   bytes_written: count,
   valid: bool,
   applied: bool,
+  plan_hash: text,
 });

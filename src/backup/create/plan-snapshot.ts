@@ -81,7 +81,7 @@ export async function planSnapshot(
   try {
     const found = await compare(options, system, cursor, signal);
     return {
-      source: options.sourceName ?? options.sourcePath,
+      source: options.sourcePath,
       to: joinPath(options.repositoryPath, areaDirectories[options.area]),
       type: options.type,
       parent: parent?.record.id ?? null,

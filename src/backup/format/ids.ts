@@ -61,11 +61,12 @@ export function parsePartialName(name: string): SnapshotId | undefined {
 }
 
 /** @throws kind `not-found`, code `SNAPSHOT_UNKNOWN` */
-export function unknownSnapshot(name: string, where: string): CitadelError {
+/** @param what `"nope"`, or `of /models at 2026-01-02` */
+export function unknownSnapshot(what: string, where: string): CitadelError {
   return new CitadelError({
     kind: "not-found",
     code: "SNAPSHOT_UNKNOWN",
-    message: `no snapshot ${JSON.stringify(name)} in ${where}`,
+    message: `no snapshot ${what} in ${where}`,
     path: where,
     hint: "see `citadel-agent backup list` for what there is",
   });

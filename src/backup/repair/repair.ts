@@ -24,6 +24,8 @@ import { SnapshotTree } from "./snapshot-tree.ts";
 export interface RepairFinding {
   readonly path: BytePath;
   readonly reason: string;
+  /** It was never backed up: nothing is lost, and nothing here removes what may be somebody's. */
+  readonly isExtra?: boolean;
 }
 
 export interface RepairReport {
@@ -91,7 +93,8 @@ export async function repairSnapshot(
   }
   const { healed, lost, bytesWritten, replacements } = healer;
   for (const [path, { reason }] of wrong) {
-    lost.push({ path, reason: `${reason}: for a person to judge` });
+    if (reason !== "extra") lost.push({ path, reason: `${reason}: for a person to judge` });
+    else lost.push({ path, reason: "was never backed up: see what it is", isExtra: true });
   }
   const { namesLeft } = replacements;
   return { snapshot: snapshot.id, healed, lost, shared, namesLeft, bytesWritten };

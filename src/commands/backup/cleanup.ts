@@ -2,9 +2,10 @@
 
 import { cleanupHash, planCleanup, runCleanup } from "../../app/backup-cleanup.ts";
 import { defaultRules, type RetentionPlan } from "../../backup/retention.ts";
-import { CitadelError, ExitCode, formatBytes, formatRelative, counted } from "../../core/index.ts";
-import { printable, type Style } from "../../output/index.ts";
+import { ExitCode, formatBytes, formatRelative, counted } from "../../core/index.ts";
+import { formatWideTable, printable, type Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
+import { planChanged } from "./plan-changed.ts";
 
 export const command = defineAgentCommand({
   description: "removes snapshots that retention no longer keeps, and remains of killed runs",
@@ -44,16 +45,18 @@ export const command = defineAgentCommand({
     };
     if (globals.dryRun) {
       out.result("backup-cleanup", { ...fields, removed: [], failed: [], freed_bytes: 0 }, () =>
-        formatPlan(plan, hash, nowMs, out.style),
+        [formatPlan(plan, nowMs, out.style), `plan ${hash}. Nothing was changed.`].join("\n"),
       );
       return ExitCode.success;
     }
     if (globals.planHash !== undefined && globals.planHash !== hash) throw planChanged();
     if (plan.remove.length > 0) {
-      out.line(formatPlan(plan, hash, nowMs, out.style));
-      if (plan.objections.length === 0 || args.force === true) {
-        if (!(await out.confirm(`remove ${counted(plan.remove.length, "snapshot")}?`)))
-          return ExitCode.decision;
+      out.line(formatPlan(plan, nowMs, out.style));
+      const mayGo = plan.objections.length === 0 || args.force === true;
+      if (mayGo && !(await out.confirm(`remove ${counted(plan.remove.length, "snapshot")}?`))) {
+        const declined = { ...fields, removed: [], failed: [], freed_bytes: 0, declined: true };
+        out.result("backup-cleanup", declined, () => "nothing was removed: the answer was no");
+        return ExitCode.decision;
       }
     }
     const report = await runCleanup(app, plan, args.force === true, signal);
@@ -69,16 +72,7 @@ export const command = defineAgentCommand({
   },
 });
 
-function planChanged(): CitadelError {
-  return new CitadelError({
-    kind: "conflict",
-    code: "PLAN_CHANGED",
-    message: "the plan is no longer the one that --plan-hash names",
-    hint: "look at it again with --dry-run",
-  });
-}
-
-function formatPlan(plan: RetentionPlan, hash: string, nowMs: number, style: Style): string {
+function formatPlan(plan: RetentionPlan, nowMs: number, style: Style): string {
   const rows = [
     ...plan.keep.map(({ snapshot, reasons }) => [
       style.paint("ok", "keep"),
@@ -97,8 +91,7 @@ function formatPlan(plan: RetentionPlan, hash: string, nowMs: number, style: Sty
     ({ message }) => `${style.paint("critical", "needs --force:")} ${printable(message)}`,
   );
   return [
-    rows.length === 0 ? "no snapshots" : style.table(rows),
+    rows.length === 0 ? "no snapshots" : formatWideTable(rows, { main: 1 }, style),
     ...objections,
-    `plan ${hash.slice(0, 12)}`,
   ].join("\n");
 }

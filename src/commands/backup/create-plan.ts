@@ -36,7 +36,7 @@ export function showCreatePlan(out: Output, plan: SnapshotPlan, hash: string): E
         .slice(0, 20)
         .map(({ path, reason }) => `skip       ${reason}  ${printable(path)}`),
       ...formatConflicts(plan.conflicts, out.style),
-      `plan ${hash.slice(0, 12)}. Nothing was changed.`,
+      `plan ${hash}. Nothing was changed.`,
     ].join("\n"),
   );
   for (const warning of plan.warnings) out.warn(warning);

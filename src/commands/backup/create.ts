@@ -110,6 +110,7 @@ export const command = defineAgentCommand({
             ...base,
             tags: args.tag,
             acceptShrink: args.acceptShrink,
+            verify: args.verify,
             withSecrets: args.withSecrets ?? false,
           },
           context,

@@ -2,11 +2,11 @@
 
 import { unmountedWarning } from "../../app/backup-create.ts";
 import { readKnowledge, type Knowledge } from "../../app/backup-knowledge.ts";
-import { backupPlaces } from "../../app/backup-repository.ts";
+import { backupPlaces, realSource } from "../../app/backup-repository.ts";
 import { slugOf } from "../../backup/format/ids.ts";
 import type { FoundSnapshot } from "../../backup/repository.ts";
 import { ExitCode, counted, formatBytes, formatRelative, formatTime } from "../../core/index.ts";
-import { printable, type Style } from "../../output/index.ts";
+import { formatWideTable, printable, type Style } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
 export const command = defineAgentCommand({
@@ -30,7 +30,7 @@ export const command = defineAgentCommand({
       const { record } = snapshot;
       return {
         id: snapshot.id,
-        source: record?.source ?? null,
+        source: realSource(app, snapshot) ?? null,
         area: snapshot.area,
         type: record?.type ?? (snapshot.id.includes("-incr-") ? "incremental" : "full"),
         tags: record?.tags ?? [],
@@ -111,10 +111,9 @@ function formatList(
       printable(record?.tags.join(",") ?? ""),
     ];
   });
-  const table = style.table(rows, {
-    header: ["SNAPSHOT", "STATE", "AGE", "FILES", "SIZE", "NEW", "VERIFIED", "TAGS"],
-    align: ["left", "left", "right", "right", "right", "right", "left", "left"],
-  });
+  const header = ["SNAPSHOT", "STATE", "AGE", "FILES", "SIZE", "NEW", "VERIFIED", "TAGS"];
+  const align = ["left", "left", "right", "right", "right", "right", "left", "left"] as const;
+  const table = formatWideTable(rows, { header, align, main: 0 }, style);
   const damaged = snapshots.filter(({ state }) => state === "damaged");
   const reasons = damaged.map(
     ({ id, why }) =>

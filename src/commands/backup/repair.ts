@@ -5,6 +5,7 @@ import {
   findSnapshot,
   lockRepair,
   lockSnapshot,
+  realSource,
   recordJob,
   verifyAndRecord,
 } from "../../app/backup-repository.ts";
@@ -15,10 +16,13 @@ import {
   type RepairFinding,
   type RepairReport,
 } from "../../backup/repair/repair.ts";
+import type { VerifyReport } from "../../backup/verify-report.ts";
+import { sha256Hex } from "../../system/index.ts";
 import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
 import { ExitCode, counted, formatBytes } from "../../core/index.ts";
 import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
+import { planChanged } from "./plan-changed.ts";
 import { shownPath } from "./shown-path.ts";
 
 export const command = defineAgentCommand({
@@ -47,6 +51,10 @@ export const command = defineAgentCommand({
         out.progress({ activity: "verifying", ...progress }),
     };
     const found = await verifyAndRecord(app, snapshot, run, context);
+    const hash = planHashOf(found);
+    if (!globals.dryRun && globals.planHash !== undefined && globals.planHash !== hash) {
+      throw planChanged();
+    }
     const nothing = {
       snapshot: snapshot.id,
       healed: [],
@@ -64,7 +72,7 @@ export const command = defineAgentCommand({
       ? nothing
       : await recordJob(
           app,
-          { kind: "repair", source: snapshot.record?.source, destination: snapshot.directory },
+          { kind: "repair", source: realSource(app, snapshot), destination: snapshot.directory },
           () => repairSnapshot(snapshot, found, { others, source, signal }),
           ({ healed, lost, bytesWritten }) => ({
             snapshot: snapshot.id,
@@ -97,18 +105,21 @@ export const command = defineAgentCommand({
       bytes_written: report.bytesWritten,
       valid: after.valid,
       applied: !isDone,
+      plan_hash: hash,
     };
+    const { paint } = out.style;
     out.result("backup-repair", fields, () =>
       [
         found.valid
           ? `${snapshot.id}: nothing to heal`
           : `${snapshot.id}: ${counted(found.filesFailed, "path is", "paths are")} damaged`,
         ...(globals.dryRun
-          ? found.failures.map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`)
+          ? found.failures.map(({ path, reason }) => `  ${shownPath(path)}: ${printable(reason)}`)
           : []),
+        ...(globals.dryRun ? [`plan ${hash}. Nothing was changed.`] : []),
         ...report.healed.map(
           ({ path, reason }) =>
-            `  ${out.style.paint("ok", "healed")} ${shownPath(path)} (from ${printable(reason)})`,
+            `  ${paint("ok", "healed")} ${shownPath(path)} (from ${printable(reason)})`,
         ),
         ...sharedLines(report),
         ...(report.namesLeft === 0
@@ -116,10 +127,10 @@ export const command = defineAgentCommand({
           : [
               `  ${counted(report.namesLeft, "name")} of what was damaged ${report.namesLeft === 1 ? "lies" : "lie"} elsewhere in the repository, damaged still: \`citadel-agent backup verify --all\``,
             ]),
-        ...report.lost.map(
-          ({ path, reason }) =>
-            `  ${out.style.paint("critical", "lost")} ${shownPath(path)}: ${printable(reason)}`,
-        ),
+        ...report.lost.map(({ path, reason, isExtra = false }) => {
+          const word = isExtra ? paint("warning", "left") : paint("critical", "lost");
+          return `  ${word} ${shownPath(path)}: ${printable(reason)}`;
+        }),
         ...(isDone
           ? []
           : [
@@ -131,6 +142,12 @@ export const command = defineAgentCommand({
     return isHealed || globals.dryRun ? ExitCode.success : ExitCode.findings;
   },
 });
+
+/** Two plans with one hash heal the same: what is damaged, and how. */
+function planHashOf({ snapshot, failures }: VerifyReport): string {
+  const wrong = failures.map(({ path, reason, ranges }) => ({ ...jsonPath(path), reason, ranges }));
+  return sha256Hex(JSON.stringify({ snapshot, wrong }));
+}
 
 /** Where the source lies here, one character per byte. */
 function sourceOf({ record }: FoundSnapshot, { system: { hostPaths } }: App): string | undefined {

@@ -8,6 +8,7 @@ import {
   lockRestoreTarget,
   lockSnapshot,
   named,
+  realSource,
   tryCatalog,
   type NamedSnapshot,
 } from "../../app/backup-repository.ts";
@@ -87,7 +88,7 @@ export const command = defineAgentCommand({
     const { catalog, remark } = tryCatalog(places);
     using opened = catalog;
     if (remark !== undefined) out.warn(remark);
-    const { source } = snapshot.record ?? {};
+    const source = realSource(app, snapshot);
     const job = opened?.startJob({ kind: "restore", source, destination: options.to });
     try {
       const report =

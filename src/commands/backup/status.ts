@@ -12,7 +12,7 @@ import { summarizeSources, type SourceStatus } from "../../backup/status.ts";
 import { ExitCode, formatBytes, formatRelative, formatTime, counted } from "../../core/index.ts";
 import { lstat } from "../../system/index.ts";
 import { freeBytesAt } from "../../system/restore-target.ts";
-import { printable, type Style, type Tone } from "../../output/index.ts";
+import { formatWideTable, printable, type Style, type Tone } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 import { toRunDocument } from "./run-due.ts";
 
@@ -27,6 +27,7 @@ export const command = defineAgentCommand({
     const unmounted = unmountedWarning(app);
     if (unmounted !== undefined) out.warn(unmounted);
     const places = backupPlaces(app);
+    const { hostPaths } = app.system;
     const known = readKnowledge(places, args.jobs);
     for (const warning of known.warnings) out.warn(warning);
     const { snapshots, verified, jobs } = known;
@@ -39,7 +40,11 @@ export const command = defineAgentCommand({
     const verifiedMs = Math.max(0, ...complete.map(({ id }) => verified.get(id)?.atMs ?? 0));
     const idsOf = (wanted: SnapshotState) =>
       snapshots.filter(({ state }) => state === wanted).map(({ id }) => id);
-    const sources = summarizeSources(snapshots);
+    const real = (source: string) => (source.startsWith("/") ? hostPaths.real(source) : source);
+    const sources = summarizeSources(snapshots).map((one) => ({
+      ...one,
+      source: real(one.source),
+    }));
     const skipped = new Map(snapshots.map(({ id, record }) => [id, record?.counts.skipped]));
     const skippedOf = ({ kind, snapshot }: JobRow) =>
       kind === "create" ? (skipped.get(snapshot ?? "") ?? null) : null;
@@ -156,10 +161,11 @@ function format(
     const header = ["SOURCE", "SNAPSHOTS", "LAST", "SIZE", "STORED", "SHARED", "GROWTH"];
     lines.push(
       "",
-      style.table(rows, {
-        header,
-        align: ["left", "right", "right", "right", "right", "right", "right"],
-      }),
+      formatWideTable(
+        rows,
+        { header, align: ["left", "right", "right", "right", "right", "right", "right"], main: 0 },
+        style,
+      ),
     );
   }
   if (jobs.length > 0) {
@@ -169,7 +175,7 @@ function format(
       ago(job.started_ms ?? job.queued_ms),
       printable(job.error ?? job.snapshot ?? job.destination ?? "") + skippedText(skippedOf(job)),
     ]);
-    lines.push("", style.table(rows, { header: ["JOB", "STATE", "WHEN", ""] }));
+    lines.push("", formatWideTable(rows, { header: ["JOB", "STATE", "WHEN", ""], main: 3 }, style));
   }
   return lines.join("\n");
 }

@@ -5,6 +5,7 @@ import { jsonPath, type BytePath } from "../../backup/format/byte-path.ts";
 import type { VerifyFailure, VerifyReport } from "../../backup/verify-report.ts";
 import { counted, formatBytes, formatDuration } from "../../core/index.ts";
 import { printable, type Style } from "../../output/index.ts";
+import { adviceFor } from "./verify-advice.ts";
 import { shownPath } from "./shown-path.ts";
 
 /** A report of something that could not be checked at all: never a pass. */
@@ -91,6 +92,11 @@ export function formatVerify(report: VerifyReport, style: Style): string {
   const kinds = [report.mode, ...(report.cached ? ["from the page cache"] : [])];
   if (report.sampleRate < 1) kinds.push(`sample ${report.sampleRate}`);
   if (report.seed !== undefined) kinds.push(`seed ${report.seed}`);
+  if (report.failures.some(({ reason }) => reason === "unknown")) {
+    const name =
+      report.snapshot === "--all" ? "there are no snapshots" : "there is no such snapshot";
+    return `${printable(report.snapshot)}: ${verdict}: ${name}\n  ${adviceFor(report)}`;
+  }
   const lines = [
     `${printable(report.snapshot)}: ${verdict} (${kinds.join(", ")})`,
     `  ${report.filesChecked} of ${counted(report.filesTotal, "file")}, ${formatBytes(report.bytesChecked)} in ${formatDuration(report.durationMs)}${formatRead(report)}`,
@@ -105,9 +111,6 @@ export function formatVerify(report: VerifyReport, style: Style): string {
   }
   const more = report.filesFailed - Math.min(report.failures.length, maxShown);
   if (more > 0) lines.push(`  and ${more} more`);
-  const isUnknown = report.failures.some(({ reason }) => reason === "unknown");
-  if (isUnknown) lines.push("  see what there is: citadel-agent backup list");
-  else if (!report.valid)
-    lines.push("  mend it: citadel-agent backup repair ID; or restore from another snapshot");
+  if (!report.valid) lines.push(`  ${printable(adviceFor(report))}`);
   return lines.join("\n");
 }
