@@ -60,25 +60,33 @@ function readFacts(
   const { catalog, why, isMissing } = readCatalog(places);
   using opened = catalog;
   if (opened === undefined) return unreadable(why ?? "it cannot be read", isMissing === true);
-  try {
-    return { facts: collect(opened, maxJobs), catalogue: "ok" };
-  } catch (thrown) {
-    if (!(thrown instanceof CitadelError)) throw thrown;
-    return unreadable(thrown.message, false);
-  }
+  const { facts, problem } = collect(opened, maxJobs);
+  return { facts, ...(problem === undefined ? { catalogue: "ok" } : unreadable(problem, false)) };
 }
 
 /** Where there is none, nothing was lost: that is said beside, and warns nobody. */
 function unreadable(why: string, isMissing: boolean): { catalogue: string; warning?: string } {
-  const warning = `what was verified is not known: ${why}`;
+  const warning = `what was done and verified is not all known: ${why}`;
   return isMissing ? { catalogue: why } : { catalogue: why, warning };
 }
 
-function collect(catalog: Catalog, maxJobs: number): CatalogFacts {
-  return {
-    verified: catalog.verifiedSnapshots(),
-    damage: catalog.knownDamage(),
-    jobs: maxJobs === 0 ? [] : catalog.jobs(maxJobs),
-    coverage: catalog.fact("coverage"),
+/** Each by itself: a damaged list of jobs must not hide which snapshots are damaged. */
+function collect(catalog: Catalog, maxJobs: number): { facts: CatalogFacts; problem?: string } {
+  const problems: string[] = [];
+  const attempt = <T>(read: () => T, otherwise: T): T => {
+    try {
+      return read();
+    } catch (thrown) {
+      if (!(thrown instanceof CitadelError)) throw thrown;
+      problems.push(thrown.message);
+      return otherwise;
+    }
   };
+  const facts = {
+    verified: attempt(() => catalog.verifiedSnapshots(), nothing.verified),
+    damage: attempt(() => catalog.knownDamage(), nothing.damage),
+    jobs: maxJobs === 0 ? [] : attempt(() => catalog.jobs(maxJobs), nothing.jobs),
+    coverage: attempt(() => catalog.fact("coverage"), undefined),
+  };
+  return problems[0] === undefined ? { facts } : { facts, problem: problems[0] };
 }

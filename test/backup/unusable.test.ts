@@ -128,13 +128,33 @@ test("a catalogue that cannot be read is said, and nothing is called never verif
     [["cleanup", "--dry-run"], second.id],
   ] as const) {
     const run = await agent(...words);
-    expect(run.stderr).toContain("warning: what was verified is not known");
+    expect(run.stderr).toContain("warning: what was done and verified is not all known");
     expect(run.stdout).toContain(unproved);
     expect(run.stdout).not.toContain("never");
   }
   const list = (await agent("list", "--json")).json<{ catalogue: string }>();
   expect(list.catalogue).toContain("catalog");
   expect((await agent("verify", "--rolling", "--dry-run")).exitCode).toBe(75);
+}, 60_000);
+
+test("a catalogue whose jobs are damaged still says which snapshots are", async () => {
+  flip(`${second.directory}/data/weights`);
+  expect((await agent("verify", "--all")).exitCode).toBe(3);
+  const path = `${root}/var/lib/citadel-agent/catalog.db`;
+  const { Database } = await import("bun:sqlite");
+  const database = new Database(path);
+  const page = database
+    .query<{ rootpage: number }, []>("SELECT rootpage FROM sqlite_schema WHERE name = 'jobs'")
+    .get();
+  database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+  database.close();
+  const fd = fs.openSync(path, "r+");
+  fs.writeSync(fd, Buffer.alloc(4096, 0x5a), 0, 4096, ((page?.rootpage ?? 0) - 1) * 4096);
+  fs.closeSync(fd);
+  const status = await agent("status", "--json");
+  expect(status.exitCode).toBe(3);
+  expect(status.stderr).toContain("list the jobs failed");
+  expect(status.json()).toMatchObject({ damaged: [second.id], jobs: [] });
 }, 60_000);
 
 test("a snapshot that lacks paths says how many, in list and in the jobs of status", async () => {
