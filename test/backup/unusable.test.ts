@@ -137,6 +137,20 @@ test("a catalogue that cannot be read is said, and nothing is called never verif
   expect((await agent("verify", "--rolling", "--dry-run")).exitCode).toBe(75);
 }, 60_000);
 
+test("what a repair mended beside stays damaged until it is proved, and repair says how", async () => {
+  const third = buildSnapshot(repository, source, { linkTo: second.directory });
+  flip(`${second.directory}/data/weights`);
+  expect((await agent("verify", "--all")).exitCode).toBe(3);
+  const repaired = await agent("repair", "latest");
+  expect(repaired.exitCode).toBe(0);
+  expect(repaired.stdout).toContain("prove those too");
+  const of = async (state: string) =>
+    (await states()).flatMap(([id, is]) => (is === state ? [id] : []));
+  expect(await of("damaged")).toEqual([second.id]);
+  expect((await agent("verify", "--all")).exitCode).toBe(0);
+  expect(await of("complete")).toEqual([first.id, second.id, third.id]);
+}, 60_000);
+
 test("a catalogue whose jobs are damaged still says which snapshots are", async () => {
   flip(`${second.directory}/data/weights`);
   expect((await agent("verify", "--all")).exitCode).toBe(3);

@@ -173,5 +173,8 @@ function sharedLines({ shared }: RepairReport): string[] {
             `  ${snapshot}: ${shownPath(path)} shared with it, still damaged: ${printable(failure)}`,
           ],
     ),
+    ...(counts.size === 0
+      ? []
+      : ["  prove those too (damaged in `list` until then): citadel-agent backup verify --all"]),
   ];
 }
