@@ -151,7 +151,8 @@ export function planConfigsBackup(app: App, withSecrets: boolean): SnapshotPlan 
   );
   const former = parent === undefined ? new Map<string, string>() : contentOf(parent.directory);
   const mayLink = app.settings.backup.deduplication_enabled;
-  const isKnown = ({ relative, sha256 }: Kept) => mayLink && former.get(relative) === sha256;
+  const isKnown = ({ relative, sha256 }: Kept) =>
+    mayLink && sha256 !== undefined && former.get(relative) === sha256; // a database has none: copied
   const copied = kept.filter((each) => !isKnown(each));
   const copyBytes = copied.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const skipped = remarks.map(({ path, reason }) => ({ ...jsonPath(fromText(path)), reason }));

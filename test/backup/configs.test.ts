@@ -60,6 +60,7 @@ test("a configuration snapshot holds files at their host paths, whole databases,
       "/etc/citadel/token",
     ]);
     expect(plan.files).toBe(5);
+    expect(plan).toMatchObject({ parent: null, copy_files: 5, link_files: 0 });
     expect(fs.readdirSync(`${root}/mnt/citadel-backup`)).toEqual([]);
     expect(fs.existsSync(`${root}/var/lib/citadel-agent/configs-staging`)).toBe(false);
 

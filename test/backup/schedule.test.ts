@@ -197,6 +197,8 @@ test("the schedule says that nobody runs it, or who does, and whether he can", a
   expect((await quietly("status")).stderr).toContain("nobody runs it");
   expect((await quietly("status", "--json")).json()).toMatchObject({ automatic: false });
 
+  const planned = await quietly("schedule", "install", "--cron", "--dry-run");
+  expect(planned.stderr).toContain("there is no /usr/local/bin/citadel-agent");
   const installed = await quietly("schedule", "install", "--cron");
   expect(installed.exitCode).toBe(0);
   expect(installed.stderr).toContain("there is no /usr/local/bin/citadel-agent");

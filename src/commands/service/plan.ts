@@ -40,6 +40,7 @@ export function showServicePlan({ out }: Context, plan: Plan, extra: readonly st
       .filter((line) => line !== "")
       .join("\n"),
   );
+  for (const warning of plan.warnings) out.warn(printable(warning));
   return ExitCode.success;
 }
 
