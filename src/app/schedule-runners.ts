@@ -1,15 +1,16 @@
 // Who runs the schedule on this host: the daemon, a timer, a crontab. A plan that nobody carries out is no plan.
 
-import { CitadelError, counted, joinPath } from "../core/index.ts";
+import { CitadelError, counted, joinPath, nameOf } from "../core/index.ts";
+import { isEnabledByLinks } from "../host/index.ts";
 import { findJobs } from "../host/validate/index.ts";
 import { listDirectory, lstat, readText, stat } from "../system/index.ts";
 import { readLockHolder } from "../system/lock.ts";
 import type { App } from "./app.ts";
-import { readScheduleFiles } from "./schedule-files.ts";
+import { findMonitorUnits, readScheduleFiles } from "./schedule-files.ts";
 
 export interface ScheduleRunner {
   readonly kind: "daemon" | "timer" | "crontab";
-  /** `process 812`, or the host path of the file. */
+  /** `process 812`, or the host path of the file (of a unit, where no daemon runs). */
   readonly where: string;
   /** Why it runs nothing as it is; null: it runs what is due. */
   readonly problem: string | null;
@@ -47,12 +48,20 @@ export function findScheduleRunners(app: App): ScheduleRunners {
   return { runners, automatic: isRun ? true : unreadable.length > 0 ? null : false, unreadable };
 }
 
-/** The process that holds the daemon's lock. Below --root it starts no jobs: a tree is not a running host. */
+/**
+ * The process that holds the daemon's lock; without one its unit, which runs nothing now. Below --root the unit counts
+ * if it is enabled: the daemon that it starts in the booted image runs what is due.
+ */
 function daemon({ system: { hostPaths } }: App): ScheduleRunner[] {
-  if (hostPaths.relocated) return [];
-  const holder = readLockHolder(hostPaths.runtimeDir, "daemon");
-  if (holder === undefined) return [];
-  return [{ kind: "daemon", where: `process ${holder.pid}`, problem: null }];
+  const holder = hostPaths.relocated ? undefined : readLockHolder(hostPaths.runtimeDir, "daemon");
+  if (holder !== undefined) {
+    return [{ kind: "daemon", where: `process ${holder.pid}`, problem: null }];
+  }
+  return findMonitorUnits(hostPaths).map((path) => {
+    const isEnabled = isEnabledByLinks(hostPaths, nameOf(path));
+    const state = hostPaths.relocated ? null : "it does not run";
+    return { kind: "daemon", where: path, problem: isEnabled ? state : "it is not enabled" };
+  });
 }
 
 /** A timer on a host where systemd does not run (a container) is a file. Below --root it is for the booted image. */

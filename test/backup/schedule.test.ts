@@ -256,6 +256,23 @@ test("an instance of a template is found as a timer, and one that no target want
   fs.rmSync(`${units}`, { recursive: true });
 }, 60_000);
 
+test("in a tree the unit of the daemon counts, once it is enabled", async () => {
+  const units = `${root}/etc/systemd/system`;
+  fs.mkdirSync(`${units}/multi-user.target.wants`, { recursive: true });
+  const unit = `${units}/citadel-agent.service`;
+  fs.writeFileSync(unit, "[Service]\nExecStart=/usr/local/bin/citadel-agent monitor\n");
+  const listed = async () => (await quietly("schedule", "list", "--json")).json<Listed>();
+  const where = "/etc/systemd/system/citadel-agent.service";
+  const off = await listed();
+  expect(off.automatic).toBe(false);
+  expect(off.runners).toEqual([{ kind: "daemon", where, problem: "it is not enabled" }]);
+  fs.symlinkSync(unit, `${units}/multi-user.target.wants/citadel-agent.service`);
+  const on = await listed();
+  expect(on.automatic).toBe(true);
+  expect(on.runners).toEqual([{ kind: "daemon", where, problem: null }]);
+  fs.rmSync(units, { recursive: true });
+}, 60_000);
+
 test("backup run-due runs nothing at first, then makes up once, cleans up and tries a restore", async () => {
   expect((await quietly("run-due", "--json")).json()).toMatchObject({ run: null, steps: [] });
   const lasts = async () =>
