@@ -13,7 +13,7 @@ import {
   withCronBlock,
 } from "../../src/backup/schedule.ts";
 import { runsCron } from "../../src/app/schedule-runners.ts";
-import { runCli } from "../support/run-cli.ts";
+import { cliCommand, runCli } from "../support/run-cli.ts";
 
 const local = (text: string) => new Date(text).getTime(); // without a zone: local time
 const schedule = [
@@ -255,6 +255,32 @@ test("an instance of a template is found as a timer, and one that no target want
   expect(await listed()).toMatchObject({ automatic: true, runners: [{ problem: null }] });
   fs.rmSync(`${units}`, { recursive: true });
 }, 60_000);
+
+const mayBecome = process.geteuid?.() === 0 && Bun.which("setpriv") !== null;
+if (!mayBecome) console.log("skipped in part: another user needs root and setpriv");
+test.skipIf(!mayBecome)(
+  "what the caller may not read is not known, neither run nor unattended",
+  async () => {
+    fs.chmodSync(root, 0o755);
+    const tables = `${root}/var/spool/cron/crontabs`;
+    fs.mkdirSync(tables, { recursive: true });
+    fs.writeFileSync(`${tables}/root`, "0 2 * * * /usr/local/bin/citadel-agent backup run-due\n");
+    fs.chmodSync(`${tables}/root`, 0o600);
+    const command = [
+      "setpriv",
+      "--reuid=65534",
+      "--regid=65534",
+      "--clear-groups",
+      ...cliCommand(),
+    ];
+    const listed = (...words: string[]) =>
+      runCli(["--root", root, "backup", "schedule", "list", ...words], { command });
+    expect((await listed("--json")).json<Listed>().automatic).toBeNull();
+    expect((await listed()).stdout).toContain("whether anything runs it is not known");
+    fs.rmSync(`${tables}/root`);
+  },
+  60_000,
+);
 
 test("in a tree the unit of the daemon counts, once it is enabled", async () => {
   const units = `${root}/etc/systemd/system`;
