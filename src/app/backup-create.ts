@@ -85,10 +85,15 @@ export async function createBackup(
       using _lock = await lockSource(app, options.sourcePath, request, context.signal);
       begin();
       const made = await createSnapshot(options, { system: app.system, ...context });
-      const warnings = [...misplaced(app), ...damagedParent(app, made), ...made.warnings];
-      const report = { ...made, warnings };
       const check = { verify: request.verify, area: "models" } as const;
-      const verification = await verifyCreated(app, report, check, context);
+      const verification = await verifyCreated(app, made, check, context);
+      const warnings = [
+        ...misplaced(app),
+        ...damagedParent(app, made),
+        ...made.warnings,
+        ...(verification?.remarks ?? []),
+      ];
+      const report = { ...made, warnings };
       keepReserve(reservePath(options.repositoryPath), backup.reserve_bytes);
       return { report, verification };
     },

@@ -39,6 +39,7 @@ import { fromText } from "../backup/format/byte-path.ts";
 import { storedPath } from "../backup/format/manifest.ts";
 import type { App } from "./app.ts";
 import { damageFound } from "./backup-knowledge.ts";
+import { Recorder, unrecorded } from "./backup-recorder.ts";
 import { statePlaces } from "./transaction.ts";
 
 export interface BackupPlaces extends CatalogOptions {
@@ -162,8 +163,14 @@ export function tryCatalog(places: BackupPlaces): { catalog?: Catalog; remark?: 
     return { catalog, remark: `the catalogue was damaged: it is kept as ${catalog.setAside}` };
   } catch (thrown) {
     if (!(thrown instanceof CitadelError)) throw thrown;
-    return { remark: `the result could not be recorded: ${thrown.message}` };
+    return { remark: unrecorded(thrown) };
   }
+}
+
+/** The same for a job: what fails later is no failure of the job either. */
+export function openRecorder(places: BackupPlaces): Recorder {
+  const { catalog, remark } = tryCatalog(places);
+  return new Recorder(catalog, remark);
 }
 
 /** What the catalogue knows, for reading; undefined where there is none. */
@@ -241,6 +248,11 @@ async function lockIfPossible(
   }
 }
 
+interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+
 /**
  * Runs a job and records it, from its beginning (waiting) to its outcome, failures included; where the catalogue
  * cannot be written the job runs all the same.
@@ -250,24 +262,24 @@ export async function recordJob<T>(
   app: App,
   job: NewJob & { readonly isQueued?: boolean },
   run: (begin: () => void) => Promise<T>,
-  outcomeOf: (
-    result: T,
-  ) => JobOutcome & { failure?: { code: string; message: string } | undefined },
+  outcomeOf: (result: T) => JobOutcome & { failure?: Failure | undefined },
 ): Promise<T> {
-  const { catalog, remark } = tryCatalog(backupPlaces(app));
-  using opened = catalog;
-  if (remark !== undefined) app.system.logger.log("warn", remark);
-  const id = opened?.startJob(job, job.isQueued === true ? "pending" : "running");
-  const begin = () => {
-    if (id !== undefined) opened?.beginJob(id);
+  using recorder = openRecorder(backupPlaces(app));
+  const state = job.isQueued === true ? "pending" : "running";
+  const id = recorder.write((catalog) => catalog.startJob(job, state));
+  const finish = (...[outcome, failure]: [JobOutcome, Failure?]) => {
+    if (id !== undefined) recorder.write((catalog) => catalog.finishJob(id, outcome, failure));
+    if (recorder.remark !== undefined) app.system.logger.log("warn", recorder.remark);
   };
   try {
-    const result = await run(begin);
+    const result = await run(() => {
+      if (id !== undefined) recorder.write((catalog) => catalog.beginJob(id));
+    });
     const { failure, ...outcome } = outcomeOf(result);
-    if (id !== undefined) opened?.finishJob(id, outcome, failure);
+    finish(outcome, failure);
     return result;
   } catch (thrown) {
-    if (id !== undefined) opened?.finishJob(id, {}, failureOf(thrown));
+    finish({}, failureOf(thrown));
     throw thrown;
   }
 }
@@ -277,7 +289,7 @@ class CoverageWriter {
   #pending: ContentKey[] = [];
 
   constructor(
-    readonly catalog: Catalog | undefined,
+    readonly recorder: Recorder,
     readonly nowMs: () => number,
   ) {}
 
@@ -287,7 +299,8 @@ class CoverageWriter {
   }
 
   flush(): void {
-    if (this.#pending.length > 0) this.catalog?.recordContent(this.#pending, this.nowMs());
+    const items = this.#pending;
+    if (items.length > 0) this.recorder.write((to) => to.recordContent(items, this.nowMs()));
     this.#pending = [];
   }
 }
@@ -314,11 +327,11 @@ export async function verifyAndRecord(
   context: Pick<VerifyContext, "signal" | "onProgress" | "pace">,
 ): Promise<VerifyReport> {
   const places = backupPlaces(app);
-  const { catalog, remark } = run.unrecorded === true ? {} : tryCatalog(places);
-  using opened = catalog;
-  const coverage = new CoverageWriter(opened, () => places.clock.nowMs());
+  using recorder =
+    run.unrecorded === true ? new Recorder(undefined, undefined) : openRecorder(places);
+  const coverage = new CoverageWriter(recorder, () => places.clock.nowMs());
   const choice = run.rotate
-    ? chooseOldest(lastVerified(snapshot, opened), run.sampleRate)
+    ? chooseOldest(lastVerified(snapshot, recorder.catalog), run.sampleRate)
     : undefined;
   const options: VerifyOptions = { ...run, choice, cores: places.cores };
   const { directory: destination } = snapshot;
@@ -326,7 +339,12 @@ export async function verifyAndRecord(
   const job =
     run.isPart === true
       ? undefined
-      : opened?.startJob({ kind: "verify", source, destination, type: run.mode });
+      : recorder.write((catalog) =>
+          catalog.startJob({ kind: "verify", source, destination, type: run.mode }),
+        );
+  const finish = (outcome: JobOutcome, failure?: Failure) => {
+    if (job !== undefined) recorder.write((catalog) => catalog.finishJob(job, outcome, failure));
+  };
   try {
     const report = await verifySnapshot(snapshot, options, {
       ...context,
@@ -337,28 +355,29 @@ export async function verifyAndRecord(
       },
     });
     coverage.flush();
-    opened?.recordVerification(report);
-    if (job !== undefined) {
-      const outcome = {
-        snapshot: report.snapshot,
-        files: report.filesChecked,
-        bytes: report.bytesChecked,
-      };
-      const failure = {
-        code: "BACKUP_DAMAGED",
-        message: `${counted(report.filesFailed, "path is not as it", "paths are not as they")} should be`,
-      };
-      opened?.finishJob(job, outcome, report.valid ? undefined : failure);
-    }
+    recorder.write((catalog) => catalog.recordVerification(report));
+    const outcome = {
+      snapshot: report.snapshot,
+      files: report.filesChecked,
+      bytes: report.bytesChecked,
+    };
+    const failure = {
+      code: "BACKUP_DAMAGED",
+      message: `${counted(report.filesFailed, "path is not as it", "paths are not as they")} should be`,
+    };
+    finish(outcome, report.valid ? undefined : failure);
+    // that there is no catalogue at all is said by the job that this is a part of
+    const isSaid = run.isPart === true && recorder.catalog === undefined;
+    const remark = isSaid ? undefined : recorder.remark;
     return remark === undefined ? report : { ...report, remarks: [...report.remarks, remark] };
   } catch (thrown) {
-    if (job !== undefined) opened?.finishJob(job, {}, failureOf(thrown));
+    finish({}, failureOf(thrown));
     throw thrown;
   }
 }
 
 /** Code and message of what was thrown, for the catalogue. */
-export function failureOf(thrown: unknown): { code: string; message: string } {
+export function failureOf(thrown: unknown): Failure {
   if (thrown instanceof CitadelError) return { code: thrown.code, message: thrown.message };
   return { code: "INTERNAL", message: thrown instanceof Error ? thrown.message : String(thrown) };
 }

@@ -151,6 +151,33 @@ test("what a repair mended beside stays damaged until it is proved, and repair s
   expect(await of("complete")).toEqual([first.id, second.id, third.id]);
 }, 60_000);
 
+test("a catalogue that takes no entry fails no verification, backup or restore, and that is said", async () => {
+  expect((await agent("verify", "--all")).exitCode).toBe(0);
+  const { Database } = await import("bun:sqlite");
+  const path = `${root}/var/lib/citadel-agent/catalog.db`;
+  for (const [table, event] of [
+    ["content", "INSERT"],
+    ["verifications", "INSERT"],
+    ["jobs", "UPDATE"],
+    ["jobs", "INSERT"],
+  ]) {
+    using database = new Database(path);
+    database.run(
+      `CREATE TRIGGER stop_${table}_${event} BEFORE ${event} ON ${table} BEGIN SELECT RAISE(ABORT, 'no room'); END`,
+    );
+    for (const words of [
+      ["verify", "latest", "--mode", "full"],
+      ["create", "--type", "full"],
+      ["restore", "latest", "--to", `/restored-${table}-${event}`],
+    ]) {
+      const run = await agent(...words);
+      expect({ words, event, exitCode: run.exitCode }).toEqual({ words, event, exitCode: 0 });
+      const writes = words[0] !== "restore" || table === "jobs";
+      if (writes) expect(run.stderr).toContain("could not be recorded");
+    }
+  }
+}, 60_000);
+
 test("a catalogue whose jobs are damaged still says which snapshots are", async () => {
   flip(`${second.directory}/data/weights`);
   expect((await agent("verify", "--all")).exitCode).toBe(3);

@@ -8,11 +8,12 @@ import {
   lockRestoreTarget,
   lockSnapshot,
   named,
+  openRecorder,
   realSource,
-  tryCatalog,
   type NamedSnapshot,
 } from "../../app/backup-repository.ts";
 import { pathArgument } from "../../app/path-argument.ts";
+import type { JobOutcome } from "../../backup/catalog.ts";
 import { jsonPath } from "../../backup/format/byte-path.ts";
 import { snapshotAt } from "../../backup/repository.ts";
 import { planInPlace, restoreInPlace } from "../../backup/restore-in-place.ts";
@@ -85,11 +86,15 @@ export const command = defineAgentCommand({
       const question = `replace ${counted(plan.replace, "file")} in ${options.to} by those of ${snapshot.id}?`;
       if (plan.replace > 0 && !(await out.confirm(question))) return ExitCode.decision;
     }
-    const { catalog, remark } = tryCatalog(places);
-    using opened = catalog;
-    if (remark !== undefined) out.warn(remark);
+    using recorder = openRecorder(places);
     const source = realSource(app, snapshot);
-    const job = opened?.startJob({ kind: "restore", source, destination: options.to });
+    const job = recorder.write((catalog) =>
+      catalog.startJob({ kind: "restore", source, destination: options.to }),
+    );
+    const finish = (outcome: JobOutcome, failure?: { code: string; message: string }) => {
+      if (job !== undefined) recorder.write((catalog) => catalog.finishJob(job, outcome, failure));
+      if (recorder.remark !== undefined) out.warn(recorder.remark);
+    };
     try {
       const report =
         args.inPlace === true
@@ -103,13 +108,13 @@ export const command = defineAgentCommand({
               code: "RESTORE_INCOMPLETE",
               message: `${counted(failed.length, "file")} could not be restored`,
             };
-      if (job !== undefined) opened?.finishJob(job, { snapshot: snapshot.id, files, bytes }, lost);
+      finish({ snapshot: snapshot.id, files, bytes }, lost);
       for (const text of report.remarks) out.warn(text);
       const document = toDocument({ ...report, remarks: [...remarks, ...report.remarks] });
       out.result("backup-restore", document, () => formatReport(report, out.style));
       return failed.length === 0 ? ExitCode.success : ExitCode.partial;
     } catch (thrown) {
-      if (job !== undefined) opened?.finishJob(job, { snapshot: snapshot.id }, failureOf(thrown));
+      finish({ snapshot: snapshot.id }, failureOf(thrown));
       throw thrown;
     }
   },
