@@ -9,7 +9,9 @@ import { readBelow } from "../../src/system/config-staging.ts";
 import { pinDirectory } from "../../src/system/pinned-directory.ts";
 
 interface Document {
+  readonly snapshot: string;
   readonly directory: string;
+  readonly verified: { readonly files_checked: number } | null;
   readonly warnings: readonly string[];
   readonly linked_files: number;
   readonly copied_bytes: number;
@@ -92,7 +94,15 @@ test("a configuration snapshot holds files at their host paths, whole databases,
     database.close();
     expect(fs.existsSync(`${root}/var/lib/citadel-agent/configs-staging`)).toBe(false);
 
-    const two = runAgent(root, "--configs", "--with-secrets");
+    // the plan knows the parent and what is in it; of databases only a copy could tell
+    const next = runAgent(root, "--configs", "--dry-run");
+    const { snapshot } = one;
+    expect(next).toMatchObject({ parent: snapshot, files: 6, copy_files: 2, link_files: 4 });
+    expect(one.verified).toMatchObject({ valid: true, files_failed: 0 });
+    expect(one.verified?.files_checked).toBeGreaterThan(0);
+
+    const two = runAgent(root, "--configs", "--with-secrets", "--no-verify");
+    expect(two.verified).toBeNull();
     expect(fs.readFileSync(`${two.directory}/data/etc/citadel/token`, "utf8")).toBe("s3cret");
     expect(fs.statSync(`${two.directory}/data/etc/citadel/notes.env`).mode & 0o777).toBe(0o600);
     expect(fs.statSync(two.directory).mode & 0o777).toBe(0o700);

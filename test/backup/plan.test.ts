@@ -25,7 +25,7 @@ test("backup create --dry-run says what would be copied and linked, and changes 
   const planned = await agent("create", "--dry-run");
   expect(planned.exitCode).toBe(0);
   expect(planned.json()).toMatchObject({
-    source: "/mnt/citadel-models/active",
+    source: `${root}/mnt/citadel-models/active`,
     parent: null,
     copy_files: 2,
     copy_bytes: 9,
