@@ -89,6 +89,9 @@ class BackupHost implements Disposable {
     for (let at = 0; at < large.length; at += 60_000)
       crypto.getRandomValues(large.subarray(at, at + 60_000));
     fs.writeFileSync(`${this.source}/large`, large);
+    // as many as go to a worker at once when they are unchanged
+    fs.mkdirSync(`${this.source}/many`);
+    for (let at = 0; at < 16; at += 1) fs.writeFileSync(`${this.source}/many/${at}`, `file ${at}`);
     fs.symlinkSync("sub/changing", `${this.source}/link`);
     fs.linkSync(`${this.source}/kept`, `${this.source}/sub/twin`);
   }
