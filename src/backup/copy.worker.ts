@@ -1,5 +1,6 @@
 // The thread that copies: takes batches of files, one after another, and answers with their hashes; it links too.
 
+import { collectGrownMemory } from "../system/memory.ts";
 import { syncFileSystem } from "../system/native.ts";
 import { closeFile, openDirectory } from "../system/raw-file.ts";
 import { answerJobs } from "../system/worker-pool.ts";
@@ -7,9 +8,9 @@ import { CopyMemory, copyFile } from "./copy/copy-file.ts";
 import { linkNames } from "./copy/link-job.ts";
 import type { CopyResult, WorkerAnswer, WorkerJob } from "./copy/job.ts";
 
-/** The collector sizes its heap by the machine's memory, not by what a backup may take. */
-const filesPerCollection = 2048;
-let filesSinceCollection = 0;
+/** Of up to 64 files each. */
+const jobsPerLook = 8;
+let jobs = 0;
 let memory: CopyMemory | undefined;
 
 async function handle(job: WorkerJob): Promise<WorkerAnswer> {
@@ -22,16 +23,12 @@ async function handle(job: WorkerJob): Promise<WorkerAnswer> {
     }
     return [];
   }
+  if ((jobs += 1) % jobsPerLook === 0) collectGrownMemory();
   if (job.kind === "link") {
     return { failed: linkNames(job.fromFd, job.toFd, job.names, job.sizes) };
   }
   memory ??= new CopyMemory();
   const results: CopyResult[] = [];
-  filesSinceCollection += job.orders.length;
-  if (filesSinceCollection >= filesPerCollection) {
-    filesSinceCollection = 0;
-    Bun.gc(true);
-  }
   const { task } = job;
   for (const order of job.orders) {
     const source = `${task.sourceRoot}/${order.path}`;

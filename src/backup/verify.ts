@@ -4,7 +4,7 @@
 import { temporaryPrefix } from "../system/atomic-write.ts";
 import { CitadelError } from "../core/index.ts";
 import { listDirectory, lstat, type Clock } from "../system/index.ts";
-import { trimMemory } from "../system/memory.ts";
+import { trimGrownMemory } from "../system/memory.ts";
 import { openWorkerPool, type WorkerPool } from "../system/worker-pool.ts";
 import { checkContent, type CheckFile, type CheckJob, type CheckResult } from "./content-check.ts";
 import { type BytePath, displayPath, fromText } from "./format/byte-path.ts";
@@ -78,7 +78,7 @@ export async function verifySnapshot(
 /** A check that takes a worker for a good part of a second: nothing should wait behind it. */
 const isLongCheck = ({ files }: CheckJob) =>
   files.some(({ size, xxh3 }) => Math.min(size, xxh3.length * chunkSizeBytes) > 32 * 1024 * 1024);
-const entriesPerCollection = 16_384;
+const entriesPerLook = 4096;
 
 class Verification {
   readonly #failures = new FailureList();
@@ -224,7 +224,7 @@ class Verification {
       readManifest(snapshot.directory),
       this.#counts,
     )) {
-      if ((seen += 1) % entriesPerCollection === 0) trimMemory();
+      if ((seen += 1) % entriesPerLook === 0) trimGrownMemory();
       if (failure !== undefined) {
         this.#fail(failure.path, failure.reason, failure.errno);
         continue;

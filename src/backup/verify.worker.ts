@@ -1,17 +1,13 @@
 // A thread that checks stored files (content-check.ts): message passing only.
 
+import { collectGrownMemory } from "../system/memory.ts";
 import { answerJobs } from "../system/worker-pool.ts";
 import { checkContent, type CheckJob, type CheckResult } from "./content-check.ts";
 
-/** The collector sizes its heap by the machine's memory, not by what a verification may take. */
-const filesPerCollection = 2048;
-let filesSinceCollection = 0;
+const jobsPerLook = 8;
+let jobs = 0;
 
 answerJobs<CheckJob, CheckResult>((job) => {
-  filesSinceCollection += job.files.length;
-  if (filesSinceCollection >= filesPerCollection) {
-    filesSinceCollection = 0;
-    Bun.gc(true);
-  }
+  if ((jobs += 1) % jobsPerLook === 0) collectGrownMemory();
   return checkContent(job);
 });

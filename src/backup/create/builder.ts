@@ -2,7 +2,7 @@
 // the workers for the rest, and puts every entry into the manifest in its turn.
 
 import { isWithin, normalizePath } from "../../core/index.ts";
-import { trimMemory } from "../../system/memory.ts";
+import { trimGrownMemory } from "../../system/memory.ts";
 import { readXattrs, statExact, type ExactStat } from "../../system/native.ts";
 import { isErrno, type System } from "../../system/index.ts";
 import { type WalkedEntry, walkTree } from "../../system/tree-walk.ts";
@@ -53,8 +53,7 @@ export interface BuildContext {
 }
 
 const entriesPerTurn = 1024;
-/** The collector sizes its heap by the machine's memory: on a large one it would let millions of entries lie. */
-const entriesPerCollection = 16_384;
+const entriesPerLook = 4096;
 
 interface Asked {
   readonly slot: Slot;
@@ -129,7 +128,7 @@ export class SnapshotBuilder {
       let turn = 0;
       for (const walked of walkTree(this.#source, options)) {
         if ((turn += 1) % entriesPerTurn === 0) {
-          if (turn % entriesPerCollection === 0) trimMemory();
+          if (turn % entriesPerLook === 0) trimGrownMemory();
           await system.clock.sleep(0);
           signal.throwIfAborted();
           this.report(walked.path);

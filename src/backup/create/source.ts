@@ -21,7 +21,7 @@ import {
   type System,
 } from "../../system/index.ts";
 import { readlink } from "../../system/index.ts";
-import { trimMemory } from "../../system/memory.ts";
+import { trimGrownMemory } from "../../system/memory.ts";
 import { walkTree } from "../../system/tree-walk.ts";
 import { areaDirectories, type SnapshotRecord } from "../format/index.ts";
 import type { CreateOptions } from "./options.ts";
@@ -52,7 +52,7 @@ export async function surveySource(
   const root = sourceRoot(options);
   for (const { stat: found, failure } of walkTree(root, options)) {
     if ((survey.entries += 1) % 4096 === 0) {
-      if (survey.entries % 16_384 === 0) trimMemory(); // see entriesPerCollection in builder.ts
+      trimGrownMemory();
       await system.clock.sleep(0);
       signal.throwIfAborted();
       onEntries(survey.entries);
