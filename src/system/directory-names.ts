@@ -90,8 +90,16 @@ export class DirectoryNames {
     }
   }
 
-  /** Goes on to the next name. @returns whether there is one */
+  /** Goes on to the next name. A file system may list one twice while others come and go. @returns whether there is one */
   next(): boolean {
+    const last = this.name;
+    do {
+      if (!this.#step()) return false;
+    } while (this.name === last);
+    return true;
+  }
+
+  #step(): boolean {
     let place = this.#listing.order[this.#next];
     while (place === undefined) {
       const range = this.#further.shift();

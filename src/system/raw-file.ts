@@ -222,6 +222,17 @@ export function removeFile(path: string): void {
   }
 }
 
+/** rmdir(2). @throws EISDIR where it is not empty, which says what is in the way; the system's error */
+export function removeEmptyDirectory(path: string): void {
+  try {
+    fs.rmdirSync(pathBytes(path));
+  } catch (thrown) {
+    if (!isErrno(thrown, "ENOTEMPTY", "EEXIST")) throw thrown;
+    const message = "EISDIR: a directory that is not empty lies in its place";
+    throw Object.assign(new Error(message, { cause: thrown }), { code: "EISDIR" });
+  }
+}
+
 /** link(2). @throws the system's error: EEXIST, EMLINK, EPERM, EXDEV */
 export function hardLink(existing: string, path: string): void {
   fs.linkSync(pathBytes(existing), pathBytes(path));

@@ -53,9 +53,12 @@ export function* walkTree(root: string, options: WalkOptions): Generator<WalkedE
     levels.push(openLevel(rootFd, ""));
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       const { names } = level;
-      if (!names.next()) {
+      const failure = goOn(names, level.prefix);
+      if (failure !== undefined) {
         closeSync(level.fd);
         levels.pop();
+        const path = level.prefix === "" ? "." : level.prefix.slice(0, -1);
+        if (failure !== "end") yield { ...plain(path, rootStat), failure };
         continue;
       }
       const { name } = names;
@@ -70,6 +73,15 @@ export function* walkTree(root: string, options: WalkOptions): Generator<WalkedE
     }
   } finally {
     for (const level of levels) closeSync(level.fd);
+  }
+}
+
+/** Goes on to the next name. @returns why there is none: a large directory is read again on the way, and may be gone */
+function goOn(names: DirectoryNames, prefix: string): "end" | CitadelError | undefined {
+  try {
+    return names.next() ? undefined : "end";
+  } catch (thrown) {
+    return isErrno(thrown, "ENOENT") ? "end" : fromErrno(thrown, "readdir", displayOf(prefix));
   }
 }
 

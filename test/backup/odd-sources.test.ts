@@ -188,3 +188,83 @@ test("a packed copy that meets a full disk blames the disk, not the source", asy
   closeFile(source.fd);
   fs.closeSync(target.fd);
 });
+
+test("names that sharing could stumble over: our temporaries', too long with an ending, an ending that is a directory", async () => {
+  const source = `${root}/stumbling`;
+  fs.mkdirSync(`${source}/twins`, { recursive: true });
+  const words = "the same words again and again\n".repeat(2000);
+  const long = "n".repeat(253);
+  for (const name of ["a", "b", ".citadel-link", long]) {
+    fs.writeFileSync(`${source}/twins/${name}`, words);
+  }
+  fs.linkSync(`${source}/twins/a`, `${source}/twins/${"h".repeat(253)}`);
+  fs.mkdirSync(`${source}/c.zst`);
+  fs.writeFileSync(`${source}/c`, `${words}c`);
+  for (const name of ["0", "c.zst/b"]) fs.writeFileSync(`${source}/${name}`, `${words}b`);
+  const packing = { ...env, BACKUP_COMPRESS_BACKUPS: "yes", BACKUP_COMPRESSION_ALGORITHM: "zstd" };
+  for (let round = 0; round < 2; round += 1) {
+    const words = ["--root", root, "--json", "backup", "create", "/stumbling"];
+    const run = await runCli(words, { env: packing });
+    const { snapshot, skipped } = run.json() as { snapshot: string; skipped: { path: string }[] };
+    // the further name of a packed file cannot have its ending: told, not hidden
+    expect([run.exitCode, skipped.map(({ path }) => path)]).toEqual([
+      4,
+      [`twins/${"h".repeat(253)}`],
+    ]);
+    const verified = await agent("backup", "verify", snapshot, "--mode", "full", "--cached");
+    expect(verified.json()).toMatchObject({ valid: true });
+    await Bun.sleep(1100);
+  }
+}, 60_000);
+
+test("a directory that a killed run made is no obstacle for the file that has its name now", async () => {
+  const source = `${root}/changed-kind`;
+  fs.mkdirSync(`${source}/name/below`, { recursive: true });
+  const killed = await runCli(["--root", root, "--json", "backup", "create", "/changed-kind"], {
+    env,
+    command: straceAvailable
+      ? [
+          "strace",
+          "-f",
+          "-qq",
+          "-o",
+          "/dev/null",
+          "-e",
+          "trace=syncfs",
+          "-e",
+          "inject=syncfs:signal=KILL:when=1",
+          ...cliCommand(),
+        ]
+      : ["true"],
+  });
+  expect(killed.exitCode).not.toBe(straceAvailable ? 0 : 1);
+  fs.rmSync(`${source}/name`, { recursive: true });
+  fs.writeFileSync(`${source}/name`, "a file now");
+  const made = await agent("backup", "create", "/changed-kind", "--accept-shrink");
+  expect([made.exitCode, made.json()["files"]]).toEqual([0, 1]);
+  expect(fs.readFileSync(`${made.json()["directory"]}/data/name`, "utf8")).toBe("a file now");
+}, 60_000);
+
+test.skipIf(!straceAvailable)(
+  "a large file that cannot be read leaves nothing in the snapshot",
+  async () => {
+    fs.mkdirSync(`${root}/weak`);
+    fs.writeFileSync(`${root}/weak/large`, content);
+    const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", `${root}/weak/large`];
+    const command = [
+      ...strace,
+      "-e",
+      "trace=pread64",
+      "-e",
+      "inject=pread64:error=EIO",
+      ...cliCommand(),
+    ];
+    const words = ["--root", root, "--json", "backup", "create", "/weak"];
+    const tries = { ...env, BACKUP_MAX_RETRY_ATTEMPTS: "1" };
+    const run = await runCli(words, { env: tries, command, timeoutMs: 60_000 });
+    expect([run.exitCode, run.json()["skipped"]]).toMatchObject([4, [{ path: "large" }]]);
+    const verified = await agent("backup", "verify", String(run.json()["snapshot"]));
+    expect(verified.json()).toMatchObject({ valid: true });
+  },
+  60_000,
+);

@@ -8,7 +8,7 @@ import { toText } from "../../src/backup/format/index.ts";
 import { systemClock } from "../../src/system/index.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { buildSnapshot } from "../support/snapshot-builder.ts";
-import { runCli } from "../support/run-cli.ts";
+import { cliCommand, runCli, scrubbedEnvironment } from "../support/run-cli.ts";
 
 let dir: string;
 const chunk = 16 * 1024 * 1024;
@@ -52,7 +52,7 @@ test("damaged ranges come from the source or another snapshot, proved by hash; w
   const others = listSnapshots(`${dir}/repo`).filter(({ id }) => id !== first.id);
   const report = await repairSnapshot(snapshot, found, { others });
   expect(report.healed.map(({ path, reason }) => [toText(path), reason])).toEqual([
-    ["data/big", `${second.id}, the source`],
+    ["data/big", second.id],
     ["data/link", "the manifest"],
     ["data/small", "the source"],
   ]);
@@ -277,3 +277,56 @@ test("a range with the right XXH3 and the wrong bytes is told by the SHA-256 of 
   expect(report.healed.map(({ reason }) => reason)).toEqual([sound.id]);
   expect(fs.readFileSync(`${directory}/data/words`).equals(text)).toBe(true);
 });
+
+test("an empty directory in the place of a file gives way; one that holds something is named", async () => {
+  const { source, repository } = world("in-the-way");
+  fs.writeFileSync(`${source}/a`, text);
+  fs.writeFileSync(`${source}/b`, text);
+  const { directory } = buildSnapshot(repository, source);
+  for (const name of ["a", "b"]) {
+    fs.rmSync(`${directory}/data/${name}`);
+    fs.mkdirSync(`${directory}/data/${name}`);
+  }
+  fs.writeFileSync(`${directory}/data/b/somebody's`, "work");
+  const { report } = await heal(directory, repository);
+  expect(report.healed.map(({ path }) => toText(path))).toEqual(["data/a"]);
+  expect(report.lost.map(({ path, reason }) => [toText(path), reason])).toEqual([
+    ["data/b", "EISDIR: a directory that is not empty lies in its place"],
+    ["data/b/somebody's", "was never backed up: see what it is"],
+  ]);
+  expect(fs.readFileSync(`${directory}/data/b/somebody's`, "utf8")).toBe("work");
+});
+
+test.skipIf(process.getuid?.() !== 0)(
+  "without root's rights files in read-only directories are healed too",
+  async () => {
+    const { source, repository } = world("read-only");
+    fs.mkdirSync(`${source}/closed`);
+    fs.writeFileSync(`${source}/closed/file`, text);
+    fs.chmodSync(`${source}/closed`, 0o555);
+    const { directory } = buildSnapshot(repository, source);
+    write(`${directory}/data/closed/file`, 5, "damage");
+    const root = `${dir}/read-only`;
+    Bun.spawnSync(["chown", "-R", "65534:65534", root]);
+    fs.chmodSync(dir, 0o755);
+    const [program = "", ...rest] = cliCommand();
+    const words = [
+      ...rest,
+      "--root",
+      root,
+      "--json",
+      "backup",
+      "repair",
+      directory.slice(root.length),
+    ];
+    const env = { ...scrubbedEnvironment, CITADEL_BACKUP_ROOT: "/repo", HOME: root };
+    const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    const run = Bun.spawnSync([...asNobody, program, ...words], { env, cwd: "/" });
+    expect(JSON.parse(run.stdout.toString() || "{}")).toMatchObject({
+      healed: [{ path: "data/closed/file" }],
+      lost: [],
+    });
+    expect(fs.statSync(`${directory}/data/closed`).mode & 0o7777).toBe(0o555);
+  },
+  60_000,
+);

@@ -72,3 +72,20 @@ test("an empty directory has no names", () => {
   expect(namesOf(`${root}/empty`, false)).toEqual([]);
   expect(namesOf(`${root}/empty`, true)).toEqual(["."]);
 });
+
+test("a large directory that is removed on the way ends the walk of it, not the walk", () => {
+  const top = `${root}/going`;
+  fs.mkdirSync(`${top}/m`, { recursive: true });
+  fs.writeFileSync(`${top}/z`, "");
+  // as many as are not held at once, without making as many files: the range is read again all the same
+  const fd = fs.openSync(`${top}/m`, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  for (let at = 0; at < 50; at += 1) fs.writeFileSync(`${top}/m/${at}`, "");
+  const names = new DirectoryNames(fd, false, 10);
+  expect(names.next()).toBe(true);
+  fs.rmSync(`${top}/m`, { recursive: true });
+  const rest = () => {
+    for (let more = true; more;) more = names.next();
+  };
+  expect(rest).toThrow(expect.objectContaining({ code: "ENOENT" }));
+  fs.closeSync(fd);
+});

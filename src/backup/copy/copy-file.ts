@@ -20,6 +20,7 @@ import {
   pathOfFd,
   readFullySync,
   removeFile,
+  removeTree,
   setAttributes,
   truncateFile,
   writeFullySync,
@@ -190,10 +191,21 @@ async function store(attempt: Attempt): Promise<Stored | undefined> {
   }
 }
 
+/** A killed run may have made a directory where the source has a file by now. */
+function createInPlace(path: string, direct: boolean): OpenedFile {
+  try {
+    return createForWriting(path, direct);
+  } catch (thrown) {
+    if (!isErrno(thrown, "EISDIR")) throw thrown;
+    removeTree(path);
+    return createForWriting(path, direct);
+  }
+}
+
 function openData(attempt: Attempt, direct: boolean): OpenedFile {
   const { job, created } = attempt;
   const path = `${job.dataRoot}/${job.path}`;
-  const file = onTarget(() => createForWriting(path, direct));
+  const file = onTarget(() => createInPlace(path, direct));
   created.push({ file, path });
   return file;
 }
@@ -296,8 +308,9 @@ async function storeLarge(attempt: Attempt): Promise<Stored> {
 function cloneInto(attempt: Attempt): boolean {
   const target = openData(attempt, false);
   if (cloneFile(attempt.source.fd, target.fd)) return true;
-  attempt.created.pop();
+  const made = attempt.created.pop();
   closeFile(target.fd);
+  if (made !== undefined) removeFile(made.path);
   return false;
 }
 

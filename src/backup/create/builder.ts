@@ -143,7 +143,7 @@ export class SnapshotBuilder {
         while (this.#output.isFull) {
           yield* this.#endRun();
           yield* this.#flushBatch();
-          if (this.#output.isFull) await this.#change();
+          if (this.#output.isFull && this.#again.length === 0) await this.#change();
         }
       }
       yield* this.#drain();
@@ -220,16 +220,20 @@ export class SnapshotBuilder {
     try {
       stat = statExact(`${this.#source}/${path}`);
     } catch (thrown) {
-      if (!isErrno(thrown, "ENOENT", "ENOTDIR")) throw thrown;
-      return []; // it vanished: as if it had never been there
+      if (!isErrno(thrown)) throw thrown;
+      if (["ENOENT", "ENOTDIR"].includes(thrown.code)) return []; // it vanished: as if it had never been there
+      this.skips.add(path, "unreadable", { errno: thrown.code, message: thrown.message });
+      return [];
     }
     if (typeOfMode(stat.mode) !== "file") {
       this.skips.add(path, "changed", { message: "it is no file any more" });
       return [];
     }
     const former = parseManifestLine(line, 1);
-    const { slot, order } = this.#fileSlot(path, stat, former);
-    if (order !== undefined) this.#again.push(order);
+    // an inode that got a second name meanwhile may have been met there already: this name is a file of its own
+    const { slot, order } = this.#fileSlot(path, { ...stat, linkCount: 1 }, former);
+    // looked at by its path: the worker has to see for itself that no part of that became a link
+    if (order !== undefined) this.#again.push({ ...order, ino: 0n });
     return [slot];
   }
 

@@ -1,6 +1,7 @@
 // Finds stored content that a file shares: in the parent snapshot (moved and duplicated files), and in what this run
 // has stored so far. Loaded at the first question: an unchanged source never asks one.
 
+import { CitadelError } from "../../core/index.ts";
 import type { ScratchIndex, StoredContent } from "../../system/scratch-index.ts";
 import {
   type BytePath,
@@ -66,8 +67,12 @@ export class ContentIndex {
     if (parent === undefined) return;
     this.#parent = undefined;
     const directory = toLatin1(parent.directory);
-    for (const entry of parentEntries(parent)) {
-      if (entry.type === "file" && entry.hardlink === undefined) this.#add(entry, directory);
+    try {
+      for (const entry of parentEntries(parent)) {
+        if (entry.type === "file" && entry.hardlink === undefined) this.#add(entry, directory);
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof CitadelError)) throw thrown; // what it says further on is not to be relied on
     }
   }
 

@@ -3,6 +3,9 @@
 import type { ExactStat } from "../../system/native.ts";
 import type { Slot } from "./ordered-output.ts";
 
+/** Inodes remembered at a time: further names of others become files of their own. */
+const maxRemembered = 500_000;
+
 export class FirstNames {
   readonly #slots = new Map<string, { slot: Slot; left: number }>();
 
@@ -18,7 +21,7 @@ export class FirstNames {
 
   /** Notes a first name. */
   add(stat: ExactStat, slot: Slot): void {
-    if (stat.linkCount <= 1) return;
+    if (stat.linkCount <= 1 || this.#slots.size >= maxRemembered) return;
     this.#slots.set(`${stat.dev}:${stat.ino}`, { slot, left: stat.linkCount - 1 });
   }
 }

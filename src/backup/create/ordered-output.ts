@@ -105,6 +105,7 @@ export class OrderedOutput {
   /** How many of those that wait are runs. */
   #runs = 0;
   #isClosed = false;
+  #last = "" as BytePath;
 
   /**
    * @param linkLate makes the further name of a hard-linked file (`first`: undefined if that was skipped), or says by
@@ -148,7 +149,14 @@ export class OrderedOutput {
     this.#runs += runs - (slot.run === undefined ? 0 : 1);
   }
 
+  /** The order is what every reader relies on: better no snapshot than one that cannot be read. */
+  #assertAscending(path: BytePath): void {
+    if (path <= this.#last) throw new TypeError("entries must come in ascending order");
+    this.#last = path;
+  }
+
   #writeUnchanged({ path, line, sha256, size }: UnchangedFile): void {
+    this.#assertAscending(path);
     const { counts } = this;
     this.#manifest.write(line);
     this.#sums.write(`${sha256}  ${path}\n`);
@@ -188,6 +196,7 @@ export class OrderedOutput {
   }
 
   #write(entry: ManifestEntry): void {
+    this.#assertAscending(entry.path);
     this.#manifest.write(toLatin1(formatManifestLine(entry)));
     const { counts } = this;
     counts.entries += 1;

@@ -96,7 +96,7 @@ export class Sharing {
 
   /** Links stored bytes to where `entry` stores its own. */
   #share(existing: string, entry: FileEntry): LinkOutcome {
-    if (entry.packed !== undefined) makeParents(`${this.#root}/packed`, entry.path);
+    if (!this.#makePackedParents(entry)) return "unfit";
     const size = entry.packed?.size ?? entry.size;
     const outcome = shareStored(existing, `${this.#root}/${storedPath(entry)}`, size);
     if (outcome === "forbidden" && !this.#linkingForbidden) {
@@ -106,6 +106,18 @@ export class Sharing {
       );
     }
     return outcome;
+  }
+
+  /** @returns false where a packed file lies in the place of a directory: `a.zst` of `a`, and a directory `a.zst` */
+  #makePackedParents({ packed, path }: FileEntry): boolean {
+    if (packed === undefined) return true;
+    try {
+      makeParents(`${this.#root}/packed`, path);
+      return true;
+    } catch (thrown) {
+      if (!isErrno(thrown, "ENOTDIR", "EEXIST", "ENAMETOOLONG")) throw thrown;
+      return false;
+    }
   }
 
   get #mayDeduplicate(): boolean {
@@ -125,7 +137,6 @@ export class Sharing {
   /** A file that was read and found to be the candidate. @returns undefined where it cannot be linked */
   linkMatched(entry: FileEntry, guess: Shareable): FileEntry | undefined {
     const shared: FileEntry = { ...entry, packed: guess.packed };
-    if (guess.packed !== undefined) makeParents(`${this.#root}/packed`, entry.path);
     const equal = this.#index.findEqual(shared, true).some(({ stored }) => stored === guess.stored);
     if (!equal || this.#share(guess.stored, shared) !== "linked") return undefined;
     this.counts.linkedFiles += 1;
@@ -151,7 +162,7 @@ export class Sharing {
     for (const found of this.#index.findEqual(entry, this.#context.options.compression !== null)) {
       const shared: FileEntry = { ...entry, packed: found.packed };
       const target = `${this.#root}/${storedPath(shared)}`;
-      if (found.packed !== undefined) makeParents(`${this.#root}/packed`, entry.path);
+      if (!this.#makePackedParents(shared)) continue;
       if (replaceByLink(found.stored, target, found.storedBytes) !== "linked") continue;
       if (target !== own) removeFile(own);
       return shared;

@@ -94,6 +94,7 @@ interface OpenDonor {
   readonly file: OpenedFile;
   /** Undefined: the damaged file itself. */
   readonly what: string | undefined;
+  readonly path: string;
 }
 
 /** Puts the stored bytes together chunk by chunk. */
@@ -114,7 +115,7 @@ class Assembly {
   /** @returns who gave the bytes; undefined where some are missing: `why` */
   run(own: string, donors: readonly Donor[], former: Inode | undefined): string | undefined {
     const itself = openDonor({ path: own }, this.content.size, undefined);
-    if (itself !== undefined) this.#open.push({ file: itself, what: undefined });
+    if (itself !== undefined) this.#open.push({ file: itself, what: undefined, path: own });
     try {
       return this.#assemble(distinct(donors, former));
     } finally {
@@ -122,7 +123,7 @@ class Assembly {
     }
   }
 
-  #assemble(donors: Donor[]): string | undefined {
+  #assemble(donors: readonly Donor[]): string | undefined {
     const { xxh3, size, sha256 } = this.content;
     const hasher = new Bun.CryptoHasher("sha256");
     for (const [index, hash] of xxh3.entries()) {
@@ -144,18 +145,26 @@ class Assembly {
     return this.wasMisled ? undefined : [...this.#used].join(", ") || "itself";
   }
 
-  /** Opens donors one after another until one is right. Those that are open stay so, up to a number. */
-  #findFurther(donors: Donor[], isRight: (donor: OpenDonor) => boolean): OpenDonor | undefined {
-    for (let donor = donors.shift(); donor !== undefined; donor = donors.shift()) {
+  /** Opens donors that are not open until one is right: only such stay open, up to a number. */
+  #findFurther(
+    donors: readonly Donor[],
+    isRight: (donor: OpenDonor) => boolean,
+  ): OpenDonor | undefined {
+    for (const donor of donors) {
+      if (this.#open.some(({ path }) => path === donor.path)) continue;
       const file = openDonor(donor, this.content.size, undefined);
       if (file === undefined) continue;
+      const opened = { file, what: donor.what, path: donor.path };
+      if (!isRight(opened)) {
+        closeStored(file);
+        continue;
+      }
       if (this.#open.length >= maxOpenDonors) {
         const [oldest] = this.#open.splice(1, 1); // the first is the damaged file itself
         if (oldest !== undefined) closeStored(oldest.file);
       }
-      const opened = { file, what: donor.what };
       this.#open.push(opened);
-      if (isRight(opened)) return opened;
+      return opened;
     }
     return undefined;
   }

@@ -4,6 +4,7 @@
 
 import { temporaryName, temporaryPrefix } from "../../system/atomic-write.ts";
 import { DirectoryCache, isAbsent } from "../../system/directory-cache.ts";
+import { isErrno } from "../../system/errno.ts";
 import { statExact } from "../../system/native.ts";
 import {
   closeFile,
@@ -12,6 +13,7 @@ import {
   makeDirectory,
   makeSymlink,
   openDirectory,
+  removeEmptyDirectory,
   removeFile,
   renamePath,
   setMode,
@@ -66,7 +68,9 @@ export class SnapshotTree implements Disposable {
         this.#directories.directory(parent);
       } catch (thrown) {
         if (!isAbsent(thrown)) throw thrown;
-        makeDirectory(this.#directories.at(parent), 0o700);
+        this.#inWritable(parent as BytePath, () => {
+          makeDirectory(this.#directories.at(parent), 0o700);
+        });
       }
     }
   }
@@ -74,10 +78,12 @@ export class SnapshotTree implements Disposable {
   /** Makes a directory what the manifest says; what is no directory gives way. */
   makeDirectory(path: BytePath, mode: number): void {
     this.makeParents(path);
-    const place = this.at(path);
-    const type = typeOfPath(place);
-    if (type !== undefined && type !== "directory") removeFile(place);
-    makeDirectory(place, mode);
+    this.#inWritable(path, () => {
+      const place = this.at(path);
+      const type = typeOfPath(place);
+      if (type !== undefined && type !== "directory") removeFile(place);
+      makeDirectory(place, mode);
+    });
     this.#directories.forget(path);
     setMode(`/proc/self/fd/${this.#directories.directory(path)}/.`, mode);
   }
@@ -93,10 +99,34 @@ export class SnapshotTree implements Disposable {
     return `${this.#top}/${temporaryName()}`;
   }
 
-  /** Puts what was made under a temporary name into its place, where a file or nothing lies. */
+  /**
+   * Puts what was made under a temporary name into its place, where a file, an empty directory or nothing lies.
+   * @throws the system's error; EISDIR where a directory that is not empty lies there
+   */
   move(temporary: string, path: BytePath): void {
     this.makeParents(path);
-    renamePath(temporary, this.at(path));
+    this.#inWritable(path, () => {
+      const place = this.at(path);
+      if (typeOfPath(place) === "directory") removeEmptyDirectory(place);
+      renamePath(temporary, place);
+    });
+  }
+
+  /** Without root's rights a directory that is read-only at the source has to be opened for the moment. */
+  #inWritable(path: BytePath, change: () => void): void {
+    try {
+      return change();
+    } catch (thrown) {
+      if (!isErrno(thrown, "EACCES")) throw thrown;
+    }
+    const parent = `/proc/self/fd/${this.#directories.directory(path.slice(0, path.lastIndexOf("/")))}/.`;
+    const { mode } = statExact(parent);
+    setMode(parent, (mode & 0o7777) | 0o300);
+    try {
+      change();
+    } finally {
+      setMode(parent, mode & 0o7777);
+    }
   }
 
   /** Gives a path a file of another snapshot, or of this one. */
