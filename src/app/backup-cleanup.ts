@@ -11,7 +11,7 @@ import { keepReserve } from "../system/reserve-file.ts";
 import { sha256Hex } from "../system/digest.ts";
 import type { App } from "./app.ts";
 import { readKnowledge } from "./backup-knowledge.ts";
-import { backupPlaces, recordJob } from "./backup-repository.ts";
+import { backupPlaces, recordJob, tryCatalog } from "./backup-repository.ts";
 
 export interface CleanupPlan extends RetentionPlan {
   /** What could not be read and may have kept a snapshot. */
@@ -71,6 +71,7 @@ export async function runCleanup(
     { kind: "cleanup", destination: places.backupRoot },
     async () => {
       const report = applyRetention(plan, { ...places, signal });
+      forgetOldContent(app);
       keepReserve(reservePath(places.backupRoot), app.settings.backup.reserve_bytes);
       return report;
     },
@@ -83,4 +84,21 @@ export async function runCleanup(
           : { code: "CLEANUP_INCOMPLETE", message: `${counted(failed.length, "snapshot")} stayed` },
     }),
   );
+}
+
+/** Content that was not read for so many turns of rolling verification is of removed snapshots, or as good as never read. */
+const turnsRemembered = 10;
+
+/** Keeps the catalogue from growing with every file that ever was. It is a record: that it cannot be written stops nothing. */
+function forgetOldContent(app: App): void {
+  const { clock } = app.system;
+  const turnMs = app.settings.backup.verify_every_days * 86_400_000;
+  const { catalog } = tryCatalog(backupPlaces(app));
+  try {
+    catalog?.pruneContent(clock.nowMs() - turnsRemembered * turnMs);
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError)) throw thrown;
+  } finally {
+    catalog?.[Symbol.dispose]();
+  }
 }

@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -139,3 +140,19 @@ test("diff names what changed; archive-logs moves old logs only", async () => {
   const packed = fs.readFileSync(`${root}/mnt/citadel-backup/system/logs/2023-11-14-old.log.gz`);
   expect(Buffer.from(Bun.gunzipSync(packed)).toString()).toBe("long ago\n");
 }, 60_000);
+
+test("cleanup forgets content that nobody has read for ten turns of verification", async () => {
+  buildSnapshot(`${root}/mnt/citadel-backup`, source);
+  expect((await agent("verify", "latest")).exitCode).toBe(0);
+  const database = new Database(`${root}/var/lib/citadel-agent/catalog.db`);
+  const rows = () => database.query("SELECT inode FROM content WHERE inode IN (7, 8)").values();
+  const day = 86_400_000;
+  const insert = database.prepare("INSERT INTO content (inode, content, at_ms) VALUES (?, 1, ?)");
+  insert.run(7, Date.now() - 71 * day);
+  insert.run(8, Date.now() - 69 * day);
+  expect((await agent("cleanup", "--dry-run")).exitCode).toBe(0);
+  expect(rows()).toEqual([[7], [8]]);
+  expect((await agent("cleanup", "--yes")).exitCode).toBe(0);
+  expect(rows()).toEqual([[8]]);
+  database.close();
+});
