@@ -5,37 +5,40 @@
 import { CitadelError, counted, messageOf } from "../core/index.ts";
 import { DirectoryCache, isAbsent } from "../system/directory-cache.ts";
 import { fromErrno, isErrno } from "../system/errno.ts";
-import { makeNode } from "../system/native-files.ts";
 import {
+  type ExactStat,
   statExact,
   readLinkAt,
   cString,
-  setMtime,
   setMtimeFd,
   syncFileSystem,
 } from "../system/native.ts";
 import {
   hardLink,
   makeDirectory,
-  makeSymlink,
   removeFile,
   renamePath,
   setAttributes,
-  setOwnerOfNew,
 } from "../system/raw-file.ts";
 import { freeBytesAt } from "../system/restore-target.ts";
-import { type BytePath, displayPath, parentPath, rootPath, toBytes } from "./format/byte-path.ts";
-import { type FileEntry, type ManifestEntry, storedBytesOf } from "./format/manifest.ts";
+import { typeOfMode } from "./create/entry.ts";
+import { type BytePath, displayPath, parentPath, rootPath } from "./format/byte-path.ts";
+import {
+  type FileEntry,
+  type ManifestEntry,
+  type SpecialEntry,
+  storedBytesOf,
+} from "./format/manifest.ts";
 import type { FoundSnapshot } from "./repository.ts";
 import { hashExisting, NotRestored, restoreContent, RestoreMemory } from "./restore-content.ts";
+import { attributesOf, StrippedBits } from "./restore-attributes.ts";
+import { isLeftOut, restoreSpecial } from "./restore-special.ts";
 import { assertSpace, filterPaths, type PathFilter } from "./restore-plan.ts";
 import { RestoreLeftovers } from "./restore-leftovers.ts";
 import {
   assertSoundMetadata,
-  attributesOf,
   nothingMatches,
   openTarget,
-  StrippedBits,
   type RestoreContext,
   type RestoreFailure,
   type RestoreOptions,
@@ -49,10 +52,7 @@ export interface InPlaceOptions extends RestoreOptions {
 }
 
 /** What is to be done with each wanted entry, in manifest order, one byte each. */
-const Step = { leave: 0, create: 1, replace: 2 } as const;
-
-const typeBits = { file: 0o100000, directory: 0o040000, symlink: 0o120000, fifo: 0o010000 };
-const typeMask = 0o170000;
+const Step = { leave: 0, create: 1, replace: 2, leaveOut: 3 } as const;
 
 export interface InPlacePlan {
   readonly create: number;
@@ -151,7 +151,7 @@ class TreeMender {
 
   plan(): InPlacePlan {
     const differing: BytePath[] = [];
-    const counts = [0, 0, 0];
+    const counts = [0, 0, 0, 0];
     let neededBytes = 0;
     for (const entry of this.#wanted()) {
       this.context.signal?.throwIfAborted();
@@ -180,7 +180,11 @@ class TreeMender {
       position += 1;
       this.#current = entry.path;
       if (entry.type === "file") await this.#mendFile(entry, step);
-      else if (step !== Step.leave) this.#mendOther(entry, step);
+      else if (step === Step.leaveOut) {
+        this.#skipped.push({ path: entry.path, reason: entry.type });
+      } else if (step === Step.leave) continue;
+      else if (entry.type === "directory") this.#mendDirectory(entry);
+      else this.#mendSpecial(entry, step);
     }
   }
 
@@ -255,30 +259,34 @@ class TreeMender {
   }
 
   #compare(entry: ManifestEntry): number {
+    if (isLeftOut(entry, this.options)) return Step.leaveOut;
     let place: string;
-    let mode: number;
-    let ino: bigint;
+    let stat: ExactStat;
     try {
       place = this.directories.at(entry.path);
-      ({ mode, ino } = statExact(place));
+      stat = statExact(place);
     } catch (thrown) {
       if (isAbsent(thrown)) return Step.create;
       throw thrown;
     }
-    const isSameType = (mode & typeMask) === typeBits[entry.type as keyof typeof typeBits];
-    if (!isSameType && ((mode & typeMask) === typeBits.directory || entry.type === "directory")) {
+    const type = typeOfMode(stat.mode);
+    if (type !== entry.type && (type === "directory" || entry.type === "directory")) {
       throw inTheWay(entry.path);
     }
-    if (!isSameType) return Step.replace;
+    if (type !== entry.type) return Step.replace;
     if (entry.type === "directory") {
-      return this.#isHalfMade(entry.path, mode) ? Step.create : Step.leave;
+      return this.#isHalfMade(entry.path, stat.mode) ? Step.create : Step.leave;
     }
-    if (entry.type === "fifo") return Step.leave;
     if (entry.type === "symlink") {
       const target = readLinkAt(-100, cString(place)); // AT_FDCWD: the path is absolute
       return target === entry.target ? Step.leave : Step.replace;
     }
-    if (entry.type !== "file" || ino === 0n) return Step.replace;
+    if (entry.type === "block" || entry.type === "character") {
+      const isSame = stat.rdevMajor === entry.major && stat.rdevMinor === entry.minor;
+      return isSame ? Step.leave : Step.replace;
+    }
+    if (entry.type !== "file") return Step.leave;
+    if (stat.ino === 0n) return Step.replace;
     const isSame = hashExisting(place, entry.size, this.#memory, this.#onCompared) === entry.sha256;
     return isSame ? Step.leave : Step.replace;
   }
@@ -370,31 +378,22 @@ class TreeMender {
     }
   }
 
-  #mendOther(entry: Exclude<ManifestEntry, FileEntry>, step: number): void {
+  #mendDirectory(entry: ManifestEntry): void {
     const { directories, options } = this;
     this.#ensureParents(entry.path);
-    if (entry.type === "directory") {
-      if (makeDirectory(directories.at(entry.path), 0o700)) {
-        this.#touched.add(parentPath(entry.path));
-      }
-      setAttributes(directories.directory(entry.path), attributesOf(entry, options));
-      return;
-    }
+    if (makeDirectory(directories.at(entry.path), 0o700)) this.#touched.add(parentPath(entry.path));
+    setAttributes(directories.directory(entry.path), attributesOf(entry, options));
+  }
+
+  #mendSpecial(entry: SpecialEntry, step: number): void {
+    const { directories, options } = this;
+    this.#ensureParents(entry.path);
     const folder = entry.path.slice(0, entry.path.lastIndexOf("/") + 1);
     const temporary = this.#leftovers.temporaryIn(folder);
-    const place = directories.at(temporary);
     try {
-      if (entry.type === "symlink") makeSymlink(entry.target, place);
-      else if (entry.type === "fifo") {
-        makeNode(toBytes(place as BytePath), typeBits.fifo | (entry.mode & 0o777), 0, 0);
-      } else {
-        this.#skipped.push({ path: entry.path, reason: entry.type });
-        return;
-      }
-      setOwnerOfNew(place, entry.uid, entry.gid);
-      setMtime(place, entry.mtimeNs);
+      restoreSpecial(entry, directories.at(temporary), options);
     } catch (thrown) {
-      removeFile(place);
+      removeFile(directories.at(temporary));
       throw fromErrno(thrown, "write", `${options.to}/${displayPath(entry.path)}`);
     }
     this.#swap(entry.path, temporary, step);

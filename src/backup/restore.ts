@@ -6,18 +6,9 @@ import { CitadelError, messageOf, type AbsolutePath } from "../core/index.ts";
 import type { Clock } from "../system/index.ts";
 import { DirectoryCache } from "../system/directory-cache.ts";
 import { fromErrno, isErrno } from "../system/errno.ts";
-import { makeNode } from "../system/native-files.ts";
-import { setMtime, setXattr, syncFileSystem } from "../system/native.ts";
+import { syncFileSystem } from "../system/native.ts";
 import { pinTyped, type PinnedDirectory } from "../system/pinned-directory.ts";
-import {
-  hardLink,
-  makeDirectory,
-  makeSymlink,
-  removeTree,
-  setAttributes,
-  setOwner,
-  type FileAttributes,
-} from "../system/raw-file.ts";
+import { hardLink, makeDirectory, removeTree, setAttributes } from "../system/raw-file.ts";
 import {
   freeBytesAt,
   isFreshStage,
@@ -28,10 +19,12 @@ import {
   targetState,
 } from "../system/restore-target.ts";
 import { parentOf, nameOf } from "../core/index.ts";
-import { type BytePath, displayPath, rootPath, toBytes } from "./format/byte-path.ts";
-import type { FileEntry, ManifestEntry } from "./format/manifest.ts";
+import { type BytePath, displayPath, rootPath } from "./format/byte-path.ts";
+import type { FileEntry, ManifestEntry, SpecialEntry } from "./format/manifest.ts";
 import type { FoundSnapshot } from "./repository.ts";
 import { restoreContent, RestoreMemory, NotRestored } from "./restore-content.ts";
+import { attributesOf, StrippedBits } from "./restore-attributes.ts";
+import { isLeftOut, restoreSpecial } from "./restore-special.ts";
 import { assertSpace, countNeed, filterPaths, type PathFilter } from "./restore-plan.ts";
 import { checkMetadata, readManifest } from "./snapshot-reader.ts";
 
@@ -103,43 +96,6 @@ export function assertSoundMetadata(snapshot: FoundSnapshot): void {
     path: snapshot.directory,
     hint: "choose another snapshot (`citadel-agent backup list`); docs/formats/snapshot.md says how to save what is left by hand",
   });
-}
-
-/** What an entry's file gets, as far as we may give it. */
-export function attributesOf(entry: ManifestEntry, options: RestoreOptions): FileAttributes {
-  const { privileged } = options;
-  const kept = entry.type === "directory" ? 0o7777 : 0o1777;
-  const xattrs = new Map<string, Uint8Array>();
-  for (const [name, value] of entry.xattrs ?? []) {
-    if (privileged || /^(?:user\.|system\.posix_acl_)/.test(name)) xattrs.set(name, value);
-  }
-  const mode = privileged ? entry.mode : entry.mode & kept;
-  return { mode, uid: entry.uid, gid: entry.gid, mtimeNs: entry.mtimeNs, xattrs };
-}
-
-/** Names of files whose setuid or setgid bit stays away: each is said, so that nobody wonders. */
-export class StrippedBits {
-  readonly #paths: string[] = [];
-  #count = 0;
-
-  constructor(private readonly options: Pick<RestoreOptions, "privileged">) {}
-
-  /** Takes note of a file that was written. */
-  note(entry: ManifestEntry): void {
-    if (this.options.privileged || entry.type !== "file" || (entry.mode & 0o6000) === 0) return;
-    this.#count += 1;
-    if (this.#paths.length < 5) this.#paths.push(displayPath(entry.path));
-  }
-
-  /** For the report. */
-  remarks(): string[] {
-    if (this.#count === 0) return [];
-    const more = this.#count > this.#paths.length ? ", …" : "";
-    const what = this.#count === 1 ? "1 file is" : `${this.#count} files are`;
-    return [
-      `${what} without the setuid or setgid bit of the snapshot (--privileged brings it back): ${this.#paths.join(", ")}${more}`,
-    ];
-  }
 }
 
 /**
@@ -310,7 +266,7 @@ class TreeWriter {
       if (!this.isWanted(entry.path)) continue;
       this.#makeParents(entry.path);
       if (entry.type === "directory") makeDirectory(this.directories.at(entry.path), 0o700);
-      else if (entry.type !== "file") this.#makeOther(entry);
+      else if (entry.type !== "file") this.#makeSpecial(entry);
       else if (entry.hardlink === undefined) yield entry;
     }
   }
@@ -324,24 +280,10 @@ class TreeWriter {
     }
   }
 
-  #makeOther(entry: Exclude<ManifestEntry, FileEntry>): void {
-    const place = this.directories.at(entry.path);
-    if (entry.type === "symlink") {
-      makeSymlink(entry.target, place);
-      const { xattrs } = attributesOf(entry, this.options);
-      for (const [name, value] of xattrs ?? []) setXattr(place, name, value);
-    } else if (entry.type === "fifo" || this.options.privileged) {
-      const kinds = { fifo: 0o010000, socket: 0o140000, block: 0o060000, character: 0o020000 };
-      const bits = kinds[entry.type as keyof typeof kinds];
-      const isDevice = entry.type === "block" || entry.type === "character";
-      const [major, minor] = isDevice ? [entry.major, entry.minor] : [0, 0];
-      makeNode(toBytes(place as BytePath), bits | (entry.mode & 0o777), major, minor);
-    } else {
+  #makeSpecial(entry: SpecialEntry): void {
+    if (isLeftOut(entry, this.options)) {
       this.#skipped.push({ path: entry.path, reason: entry.type });
-      return;
-    }
-    setOwner(place, entry.uid, entry.gid);
-    setMtime(place, entry.mtimeNs);
+    } else restoreSpecial(entry, this.directories.at(entry.path), this.options);
   }
 
   async #writeFile(entry: FileEntry, memory: RestoreMemory): Promise<boolean> {

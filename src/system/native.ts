@@ -23,6 +23,7 @@ const signatures = {
   futimens: { args: [i32, pointer], returns: i32 },
   llistxattr: { args: [pointer, pointer, u32], returns: i64_fast },
   lgetxattr: { args: [pointer, pointer, pointer, u32], returns: i64_fast },
+  setxattr: { args: [pointer, pointer, pointer, u32, i32], returns: i32 },
   lsetxattr: { args: [pointer, pointer, pointer, u32, i32], returns: i32 },
   flistxattr: { args: [i32, pointer, u32], returns: i64_fast },
   fgetxattr: { args: [i32, pointer, pointer, u32], returns: i64_fast },
@@ -388,6 +389,15 @@ export function setMtime(path: string, mtimeNs: bigint): void {
   if (call !== 0) throw systemError("utimensat");
 }
 
+/** The same for what an O_PATH descriptor holds: a link itself, a FIFO, a device. */
+export function setMtimeHeld(fd: number, mtimeNs: bigint): void {
+  setTimes(mtimeNs);
+  const held = cString(`/proc/self/fd/${fd}`);
+  if (libc.utimensat(atCurrentDirectory, held, timesBuffer, 0) !== 0) {
+    throw systemError("utimensat");
+  }
+}
+
 const xattrNames = Buffer.from(new ArrayBuffer(64 * 1024)); // XATTR_LIST_MAX, linux/limits.h
 const xattrValue = Buffer.from(new ArrayBuffer(64 * 1024)); // XATTR_SIZE_MAX
 
@@ -442,6 +452,13 @@ export function setXattrFd(fd: number, name: string, value: Uint8Array): boolean
 export function setXattr(path: string, name: string, value: Uint8Array): boolean {
   const data = Buffer.from(value.length === 0 ? [0] : value);
   return libc.lsetxattr(cString(path), cString(toLatin1(name)), data, value.length, 0) === 0;
+}
+
+/** The same for what an O_PATH descriptor holds: a link itself, a FIFO, a device. */
+export function setXattrHeld(fd: number, name: string, value: Uint8Array): boolean {
+  const data = Buffer.from(value.length === 0 ? [0] : value);
+  const held = cString(`/proc/self/fd/${fd}`);
+  return libc.setxattr(held, cString(toLatin1(name)), data, value.length, 0) === 0;
 }
 
 function toLatin1(text: string): string {

@@ -3,7 +3,7 @@
 
 import * as fs from "node:fs";
 import { O_PATH } from "./directory-handle.ts";
-import { leaveDirect, setMtimeFd, setXattrFd } from "./native.ts";
+import { leaveDirect, setMtimeFd, setMtimeHeld, setXattrFd, setXattrHeld } from "./native.ts";
 import { isErrno } from "./errno.ts";
 import { makeDirectoryAt } from "./pinned-directory.ts";
 
@@ -257,11 +257,11 @@ export function setOwner(path: string, uid: number, gid: number): void {
 }
 
 /**
- * setOwner for a link, FIFO or device that was just made in a directory that somebody else may write: what he put in
- * its place meanwhile (a hard link, a directory of ours) keeps its owner.
+ * setAttributes for a link, FIFO, socket or device that was just made in a directory that somebody else may write: what
+ * he put in its place meanwhile (a hard link, a directory of ours) stays as it is. A link has no mode of its own.
  * @throws EEXIST where it is not a new one of ours
  */
-export function setOwnerOfNew(path: string, uid: number, gid: number): void {
+export function setAttributesOfNew(path: string, wanted: FileAttributes): void {
   const fd = fs.openSync(pathBytes(path), O_PATH | O_NOFOLLOW);
   try {
     const stat = fs.fstatSync(fd);
@@ -269,7 +269,10 @@ export function setOwnerOfNew(path: string, uid: number, gid: number): void {
     if (!isNew || stat.isFile() || stat.isDirectory()) {
       throw Object.assign(new Error("EEXIST: swapped while it was made"), { code: "EEXIST" });
     }
-    setHeldOwner(fd, uid, gid);
+    setHeldOwner(fd, wanted.uid, wanted.gid);
+    for (const [name, value] of wanted.xattrs ?? []) setXattrHeld(fd, name, value);
+    if (!stat.isSymbolicLink()) fs.chmodSync(`/proc/self/fd/${fd}`, wanted.mode & 0o7777);
+    setMtimeHeld(fd, wanted.mtimeNs);
   } finally {
     fs.closeSync(fd);
   }

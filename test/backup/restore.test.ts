@@ -10,7 +10,8 @@ import {
 } from "../../src/backup/restore.ts";
 import { fromText } from "../../src/backup/format/index.ts";
 import { systemClock } from "../../src/system/index.ts";
-import { setMtime, statExact } from "../../src/system/native.ts";
+import { makeNode } from "../../src/system/native-files.ts";
+import { readXattrs, setMtime, setXattr, statExact } from "../../src/system/native.ts";
 import { walkTree } from "../../src/system/tree-walk.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { buildSnapshot } from "../support/snapshot-builder.ts";
@@ -285,6 +286,50 @@ test("progress goes on within a file, counts holes like content, and ends at its
     totalBytes: 30_000_000,
   });
 });
+
+test.skipIf(!isRoot)(
+  "links, FIFOs, sockets and devices come back in place as they do in a new tree, attributes included",
+  async () => {
+    const source = fresh("source");
+    fs.mkdirSync(source);
+    fs.symlinkSync("nowhere", `${source}/link`);
+    setXattr(`${source}/link`, "trusted.mark", Buffer.from("of the link"));
+    makeNode(Buffer.from(`${source}/pipe`), 0o010000, 0, 0);
+    makeNode(Buffer.from(`${source}/socket`), 0o140000, 0, 0);
+    makeNode(Buffer.from(`${source}/null`), 0o020000, 1, 3);
+    for (const [at, name] of fs.readdirSync(source).entries()) {
+      fs.lchownSync(`${source}/${name}`, 1234, 4321);
+      if (name !== "link") fs.chmodSync(`${source}/${name}`, 0o666);
+      setMtime(`${source}/${name}`, 1_111_111_111_123_456_789n + BigInt(at));
+    }
+    const { directory } = buildSnapshot(`${dir}/repo`, source);
+    const [made, mended, plain] = [fresh("made"), fresh("mended"), fresh("plain")];
+    for (const target of [mended, plain]) fs.mkdirSync(target);
+    const privileged = { privileged: true, force: false };
+    await restoreSnapshot(open(directory), to(made, privileged), context);
+    const first = await restoreInPlace(open(directory), { ...to(mended), ...privileged }, context);
+    expect(first).toMatchObject({ failed: [], skipped: [], unchanged: 0 });
+    for (const target of [made, mended]) {
+      expect(describe(target).slice(1)).toEqual(describe(source).slice(1));
+      expect(readXattrs(`${target}/link`)).toEqual(readXattrs(`${source}/link`));
+      expect(fs.lstatSync(`${target}/null`).rdev).toBe(fs.lstatSync(`${source}/null`).rdev);
+    }
+    const again = await restoreInPlace(open(directory), { ...to(mended), ...privileged }, context);
+    expect(again).toMatchObject({ skipped: [], unchanged: 4 });
+
+    const rules = { ...to(plain), force: false };
+    const left = [
+      { path: fromText("null"), reason: "character" },
+      { path: fromText("socket"), reason: "socket" },
+    ];
+    expect(await restoreInPlace(open(directory), rules, context)).toMatchObject({ skipped: left });
+    expect(fs.readdirSync(plain).sort()).toEqual(["link", "pipe"]);
+    expect(readXattrs(`${plain}/link`)).toBeUndefined();
+    // what is left out by rule asks nobody to replace anything
+    const there = await restoreInPlace(open(directory), { ...rules, to: mended }, context);
+    expect(there).toMatchObject({ skipped: left, unchanged: 2 });
+  },
+);
 
 test("in place: names of 255 bytes are replaced like others", async () => {
   const source = fresh("source");

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { absolutePath, CitadelError, joinPath, type AbsolutePath } from "../../src/core/index.ts";
-import { setOwnerOfNew } from "../../src/system/raw-file.ts";
+import { readXattrs, statExact } from "../../src/system/native.ts";
+import { setAttributesOfNew } from "../../src/system/raw-file.ts";
 import { DirectoryTree } from "../../src/system/directory-tree.ts";
 
 let base: AbsolutePath;
@@ -161,17 +162,28 @@ test.each(["file", "directory", "linked link"])(
   },
 );
 
-test("setOwnerOfNew changes a new link or FIFO of ours and nothing that took its place", () => {
+test("setAttributesOfNew changes a new link or FIFO of ours and nothing that took its place", () => {
+  const isRoot = process.geteuid?.() === 0;
+  const xattrs = new Map(isRoot ? [["trusted.mark", Buffer.from("of the link")]] : []);
   const give = (name: string, uid = fs.lstatSync(at("a", name)).uid) =>
-    setOwnerOfNew(at("a", name), process.geteuid?.() === 0 ? 12_345 : uid, 0);
+    setAttributesOfNew(at("a", name), {
+      mode: 0o666,
+      uid: isRoot ? 12_345 : uid,
+      gid: 0,
+      mtimeNs: 1_111_111_111_123_456_789n,
+      xattrs,
+    });
   fs.symlinkSync("nowhere", at("a", "link"));
   Bun.spawnSync(["mkfifo", at("a", "fifo")]);
-  for (const name of ["link", "fifo"]) give(name);
-  if (process.geteuid?.() === 0) {
-    expect(["link", "fifo"].map((name) => fs.lstatSync(at("a", name)).uid)).toEqual([
-      12_345, 12_345,
-    ]);
+  for (const name of ["link", "fifo"]) {
+    give(name);
+    const { uid, mtimeNs } = statExact(at("a", name));
+    expect(mtimeNs).toBe(1_111_111_111_123_456_789n);
+    if (!isRoot) continue;
+    expect(uid).toBe(12_345);
+    expect(readXattrs(at("a", name))).toEqual(xattrs);
   }
+  expect(fs.lstatSync(at("a", "fifo")).mode & 0o7777).toBe(0o666);
   fs.writeFileSync(at("a", "file"), "");
   fs.symlinkSync("nowhere", at("a", "one"));
   fs.linkSync(at("a", "one"), at("a", "two"));

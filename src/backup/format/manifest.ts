@@ -83,8 +83,12 @@ export interface SymlinkEntry extends EntryBase {
   readonly target: BytePath;
 }
 
+export interface DirectoryEntry extends EntryBase {
+  readonly type: "directory";
+}
+
 export interface OtherEntry extends EntryBase {
-  readonly type: "directory" | "fifo" | "socket";
+  readonly type: "fifo" | "socket";
 }
 
 export interface DeviceEntry extends EntryBase {
@@ -93,7 +97,10 @@ export interface DeviceEntry extends EntryBase {
   readonly minor: number;
 }
 
-export type ManifestEntry = FileEntry | SymlinkEntry | OtherEntry | DeviceEntry;
+/** What has no content and holds nothing. */
+export type SpecialEntry = SymlinkEntry | OtherEntry | DeviceEntry;
+
+export type ManifestEntry = FileEntry | DirectoryEntry | SpecialEntry;
 
 /** Where the entry's content lies below the snapshot: `data/…` or `packed/….zst`. */
 export function storedPath(entry: ManifestEntry): BytePath {
