@@ -17,6 +17,7 @@ import type { VerifyReport } from "../backup/verify-report.ts";
 import {
   CitadelError,
   counted,
+  ExitCode,
   isWithin,
   joinPath,
   normalizePath,
@@ -121,6 +122,12 @@ export function failureOfCheck(verification: VerifyReport | undefined) {
   if (verification === undefined || verification.valid) return undefined;
   const message = `${counted(verification.filesFailed, "file")} failed the check`;
   return { code: "BACKUP_DAMAGED", message };
+}
+
+/** What a command that made this one snapshot ends with. */
+export function exitCodeOfBackup({ report, verification }: CreateOutcome): ExitCode {
+  if (verification !== undefined && !verification.valid) return ExitCode.findings;
+  return report.skipped_total > 0 ? ExitCode.partial : ExitCode.success;
 }
 
 /** What `createBackup` would do; changes nothing, not even the catalogue. @throws kinds of planSnapshot */

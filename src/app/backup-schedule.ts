@@ -13,12 +13,18 @@ import {
 } from "../backup/schedule.ts";
 import { defaultRules } from "../backup/retention.ts";
 import { listSnapshots } from "../backup/repository.ts";
-import { CitadelError, counted } from "../core/index.ts";
+import { CitadelError, counted, ExitCode, exitCodeOf } from "../core/index.ts";
 import { acquireLock, tryLock } from "../system/lock.ts";
 import type { App } from "./app.ts";
 import { planCleanup, runCleanup } from "./backup-cleanup.ts";
 import { createConfigsBackup } from "./backup-configs.ts";
-import { createBackup, type CreateContext } from "./backup-create.ts";
+import {
+  createBackup,
+  exitCodeOfBackup,
+  failureOfCheck,
+  type CreateContext,
+  type CreateOutcome,
+} from "./backup-create.ts";
 import { backupPlaces, lookIntoCatalog, tryCatalog } from "./backup-repository.ts";
 import { lastSliceMs, runRolling } from "./backup-rolling.ts";
 import { testRestore } from "./backup-test-restore.ts";
@@ -104,6 +110,8 @@ export interface StepOutcome {
   readonly message: string;
   readonly code: string | null;
   readonly snapshot: string | null;
+  /** What the command of that step alone would have ended with. */
+  readonly exitCode: ExitCode;
 }
 
 export interface DueReport {
@@ -141,7 +149,7 @@ async function runDueSlice(app: App, signal: AbortSignal): Promise<StepOutcome |
   const command = "backup verify --rolling";
   using lock = tryLock({ directory: runtimeDir, domain: "backup-rolling", command, clock });
   if (lock === undefined) return undefined; // one is on its way
-  const base = { step: "verify", code: null, snapshot: null } as const;
+  const base = { step: "verify", code: null, snapshot: null, exitCode: ExitCode.success } as const;
   try {
     const { after, reports, warning } = await runRolling(app, signal);
     if (warning !== undefined) app.system.logger.log("warn", warning);
@@ -149,10 +157,12 @@ async function runDueSlice(app: App, signal: AbortSignal): Promise<StepOutcome |
     const share = `${(after.ratio * 100).toFixed(1)} % proved within ${after.every_days} days`;
     if (damaged.length === 0) return { ...base, ok: true, message: share };
     const message = `damaged: ${damaged.join(", ")}; ${share}`;
-    return { ...base, ok: false, message, code: "BACKUP_DAMAGED", snapshot: damaged[0] ?? null };
+    const failure = { ok: false, code: "BACKUP_DAMAGED", exitCode: ExitCode.findings };
+    return { ...base, ...failure, message, snapshot: damaged[0] ?? null };
   } catch (thrown) {
     if (!(thrown instanceof CitadelError) || thrown.kind === "cancelled") throw thrown;
-    return { ...base, ok: false, message: thrown.message, code: thrown.code };
+    const { message, code } = thrown;
+    return { ...base, ok: false, message, code, exitCode: exitCodeOf(thrown) };
   }
 }
 
@@ -195,39 +205,23 @@ async function runSteps(app: App, run: DueRun, context: CreateContext): Promise<
   const attempt = async (step: StepOutcome["step"], work: () => Promise<Partial<StepOutcome>>) => {
     context.signal.throwIfAborted();
     try {
-      steps.push({
-        step,
-        ok: true,
-        message: "done",
-        code: null,
-        snapshot: null,
-        ...(await work()),
-      });
+      const done = { ok: true, message: "done", code: null, snapshot: null };
+      steps.push({ step, ...done, exitCode: ExitCode.success, ...(await work()) });
     } catch (thrown) {
       if (!(thrown instanceof CitadelError) || thrown.kind === "cancelled") throw thrown;
-      steps.push({ step, ok: false, message: thrown.message, code: thrown.code, snapshot: null });
+      const failure = { ok: false, message: thrown.message, code: thrown.code, snapshot: null };
+      steps.push({ step, ...failure, exitCode: exitCodeOf(thrown) });
     }
   };
   await attempt("backup", async () => {
     const request = { tags: run.tags, lockTimeoutMs: queueTimeoutMs, command: "backup run-due" };
-    const { report, verification } = await createBackup(app, request, context);
-    const ok = verification?.valid !== false;
-    const skipped =
-      report.skipped_total > 0 ? `, ${counted(report.skipped_total, "path")} skipped` : "";
-    return {
-      ok,
-      snapshot: report.snapshot,
-      message: `${ok ? "made" : "made, and found damaged"}${skipped}`,
-    };
+    return describeMade(app, await createBackup(app, request, context));
   });
   const isMade = steps[0]?.ok === true;
   await attempt("configs", async () => {
     const base = { lockTimeoutMs: queueTimeoutMs, command: "backup run-due" };
     const request = { ...base, tags: run.tags, withSecrets: false };
-    const { report, verification } = await createConfigsBackup(app, request, context);
-    const ok = verification?.valid !== false;
-    const made = ok ? "made" : "made, and found damaged";
-    return { ok, snapshot: report.snapshot, message: `${made}, ${counted(report.files, "file")}` };
+    return describeMade(app, await createConfigsBackup(app, request, context));
   });
   if (isMade) {
     await attempt("cleanup", async () => {
@@ -240,4 +234,31 @@ async function runSteps(app: App, run: DueRun, context: CreateContext): Promise<
     await attempt("test_restore", () => testRestore(app, context.signal));
   }
   return steps;
+}
+
+/** A snapshot as a step of the report; what it has to be warned of goes to the log. */
+function describeMade({ system }: App, made: CreateOutcome): Omit<StepOutcome, "step"> {
+  const { report, verification } = made;
+  for (const warning of report.warnings) system.logger.log("warn", warning);
+  const failure = failureOfCheck(verification);
+  const lost = report.skipped_total;
+  const skipped = lost > 0 ? `, ${counted(lost, "path")} skipped` : "";
+  return {
+    ok: failure === undefined,
+    message: `made${failure === undefined ? "" : ", and found damaged"}, ${counted(report.files, "file")}${skipped}`,
+    code: failure?.code ?? null,
+    snapshot: report.snapshot,
+    exitCode: exitCodeOfBackup(made),
+  };
+}
+
+/**
+ * How a run as a whole ended: as the backup did where that failed, as its only step, else in part where a step did.
+ * systemd shows it as the result of the unit.
+ */
+export function exitCodeOfDue({ steps }: DueReport): ExitCode {
+  const failed = steps.filter(({ exitCode }) => exitCode !== ExitCode.success);
+  const backup = failed.find(({ step, ok }) => step === "backup" && !ok);
+  const decisive = backup ?? (failed.length === steps.length ? failed[0] : undefined);
+  return decisive?.exitCode ?? (failed.length > 0 ? ExitCode.partial : ExitCode.success);
 }

@@ -6,7 +6,7 @@ import { absolutePath, joinPath, parentOf, type AbsolutePath } from "../core/ind
 import { listDirectory, lstat, readBytes, runProcess, selfCommand } from "../system/index.ts";
 import { sha256Hex } from "../system/digest.ts";
 import { assertTrustedProgram } from "../system/trusted-directory.ts";
-import { ownProgram, type Unit } from "../service/units.ts";
+import { ownProgram, quote, type Unit } from "../service/units.ts";
 import type { EngineState, Operation, Plan } from "../transaction/index.ts";
 import type { App } from "./app.ts";
 import { backupSchedule } from "./backup-schedule.ts";
@@ -14,8 +14,10 @@ import { noCron, programFault } from "./schedule-runners.ts";
 import { installedBinary, unitPath, type UnitState } from "./service.ts";
 import {
   daemonReload,
+  forgetFailures,
   makeDirectory,
   reloadOnUndo,
+  removeStamp,
   removeUnit,
   removeWantsLink,
   stopUnit,
@@ -81,7 +83,9 @@ export async function planScheduleRemoval(
     operations: [
       ...(ours.length > 0 && runs ? [own(reloadOnUndo())] : []),
       ...(runs ? ours.filter(({ unit }) => unit.enabled).flatMap(stopUnit) : []),
+      ...(ours.length > 0 && runs ? [forgetFailures("schedule", [`${unitName}.*`])] : []),
       ...ours.flatMap(({ unit, path }) => removeWantsLink(app, unit.name, path, runs)),
+      ...ours.flatMap(({ unit }) => removeStamp(app, unit.name)),
       ...ours.flatMap(({ path }) => removeUnit(path, "the schedule is taken off")),
       ...(ours.length > 0 && runs ? [own(daemonReload())] : []),
       ...cron,
@@ -162,7 +166,7 @@ async function unitStates(app: App, wish: ScheduleWish): Promise<UnitState[]> {
 }
 
 function serviceUnit(app: App, wish: ScheduleWish): Unit {
-  const command = commandOf(app, wish, (word) => `"${word.replaceAll("%", "%%")}"`);
+  const command = commandOf(app, wish, quote);
   const content = `${header}.
 [Unit]
 Description=Backups of citadel-agent that are due
@@ -197,10 +201,14 @@ WantedBy=timers.target
 }
 
 /** The installed binary, or this very program, as a timer or cron starts it. */
-function commandOf(app: App, { flags }: ScheduleWish, quote: (word: string) => string): string {
-  return [...programOf(app), ...flags, "backup", "run-due"]
-    .map((word) => (/^[\w@+=:,./-]+$/.test(word) ? word : quote(word)))
-    .join(" ");
+function commandOf(app: App, { flags }: ScheduleWish, asWord: (word: string) => string): string {
+  return [...programOf(app), ...flags, "backup", "run-due"].map(asWord).join(" ");
+}
+
+/** crontab(5): a `%` is a newline even inside the shell's quotes, unless a backslash is before it. */
+function quoteForCron(word: string): string {
+  if (/^[\w@+=:,./-]+$/.test(word)) return word;
+  return `'${word.replaceAll("'", "'\\''").replaceAll("%", "\\%")}'`;
 }
 
 function programOf({ system: { hostPaths } }: App): readonly string[] {
@@ -232,8 +240,7 @@ function assertTrusted(app: App): void {
 
 function planCron(app: App, state: EngineState, wish: ScheduleWish): Plan {
   const path = crontabPath(app);
-  const quote = (word: string) => `'${word.replaceAll("'", "'\\''").replaceAll("%", "\\%")}'`;
-  const command = commandOf(app, wish, quote);
+  const command = commandOf(app, wish, quoteForCron);
   const lines = backupSchedule(app).map(({ cron }) => `${cron} ${command}`);
   const former = readBytes(path);
   const content = Buffer.from(

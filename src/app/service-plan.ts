@@ -126,6 +126,9 @@ export function removeUnit(path: AbsolutePath, why: string): Operation[] {
   ];
 }
 
+/** All units of the service, instances too; not the timer of `backup schedule install`. */
+const serviceUnitGlobs = ["citadel-agent.*", "citadel-agent-smart.*", "citadel-agent-backup@*"];
+
 const external = (value: string) => ({ type: "external", value }) as const;
 
 export const daemonReload = (): Operation => ({
@@ -259,7 +262,9 @@ export function planRemoval(
     operations: [
       ...(ours.length > 0 && view.hasSystemd ? [reloadOnUndo()] : []),
       ...stops,
+      ...(ours.length > 0 && view.hasSystemd ? [forgetFailures("service", serviceUnitGlobs)] : []),
       ...links,
+      ...ours.flatMap(({ name }) => removeStamp(app, name)),
       ...ours.flatMap(({ path }) => removeUnit(path, "the service is taken off")),
       ...(ours.length > 0 && view.hasSystemd ? [daemonReload()] : []),
       ...(placedByUs && !wish.keepBinary ? [removeBinary(view)] : []),
@@ -301,6 +306,30 @@ export function stopUnit({ unit, enabled, active }: UnitState): Operation[] {
     },
   };
   return [...(active === "active" ? [stop] : []), ...(enabled === "enabled" ? [disable] : [])];
+}
+
+/**
+ * A failed unit stays in systemd's list after its file is gone, unless it is forgotten.
+ * @param patterns globs: a plain name would have to be a loaded unit
+ */
+export const forgetFailures = (what: string, patterns: readonly string[]): Operation => ({
+  op: "run_command",
+  path: statePath(`${what}-failures`),
+  why: "failures of units that are gone say nothing",
+  before: external("old"),
+  after: external("forgotten"),
+  command: {
+    apply: ["systemctl", "reset-failed", ...patterns],
+    undo: ["true"],
+    timeoutMs: commandTimeoutMs,
+  },
+});
+
+/** What systemd remembers of a timer with Persistent=: a new one of that name would make up for runs it never missed. */
+export function removeStamp(app: App, name: string): Operation[] {
+  if (!name.endsWith(".timer")) return [];
+  const path = joinPath(app.system.hostPaths.real("/var/lib/systemd/timers"), `stamp-${name}`);
+  return removeUnit(path, `when ${name} ran last`);
 }
 
 export function removeWantsLink(

@@ -35,12 +35,19 @@ export function nextTime(cron: string, afterMs: number): number | undefined {
   return Bun.cron.parse(cron, new Date(afterMs))?.getTime();
 }
 
+/** When the hour of a moment ends, as the clock on the wall has it: not every zone is whole hours from UTC. */
+function hourEnd(atMs: number): number {
+  const at = new Date(atMs);
+  const sinceMs = (at.getMinutes() * 60 + at.getSeconds()) * 1000 + at.getMilliseconds();
+  return atMs - sinceMs + hourMs;
+}
+
 /** The next run, with all tags that fall into its hour. */
 export function nextRun(schedule: readonly ScheduleEntry[], nowMs: number): DueRun | undefined {
   const times = schedule.map(({ tag, cron }) => ({ tag, atMs: nextTime(cron, nowMs) ?? Infinity }));
   const dueMs = Math.min(Infinity, ...times.map(({ atMs }) => atMs));
   if (dueMs === Infinity) return undefined;
-  const end = Math.floor(dueMs / hourMs) * hourMs + hourMs;
+  const end = hourEnd(dueMs);
   return { dueMs, tags: times.filter(({ atMs }) => atMs < end).map(({ tag }) => tag) };
 }
 
@@ -60,7 +67,7 @@ export function dueRun(
   });
   const dueMs = Math.min(Infinity, ...times.map(({ atMs }) => atMs));
   if (dueMs > nowMs) return undefined;
-  const end = Math.floor(nowMs / hourMs) * hourMs + hourMs;
+  const end = hourEnd(nowMs);
   return { dueMs, tags: times.filter(({ atMs }) => atMs < end).map(({ tag }) => tag) };
 }
 
@@ -91,7 +98,7 @@ export function nextOpenTime(
 
 /** When each tag counts as having run, after a run at `nowMs`: also what would fall due later in the same hour. */
 export function ranUntil(nowMs: number): number {
-  return Math.floor(nowMs / hourMs) * hourMs + hourMs - 1;
+  return hourEnd(nowMs) - 1;
 }
 
 const weekdays = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];

@@ -1,6 +1,6 @@
-// `backup run due`.
+// `backup run-due`.
 
-import { bool, document, list, nullable, object, oneOf, text, time } from "./define.ts";
+import { bool, document, integer, list, nullable, object, oneOf, text, time } from "./define.ts";
 
 const run = object({ tags: list(text), due: time });
 
@@ -14,6 +14,7 @@ export const schema = document("backup-run-due", "what was due and how it went",
       message: text,
       code: nullable(text),
       snapshot: nullable(text),
+      exit_code: integer,
     }),
   ),
 });

@@ -67,7 +67,7 @@ export function serviceUnits(facts: UnitFacts): Unit[] {
 }
 
 /** systemd.syntax(7): blanks, quotes, `%` and `$` mean something in a command line. */
-function quote(word: string): string {
+export function quote(word: string): string {
   const escaped = word.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%");
   const plain = escaped.replaceAll("$", "$$$$");
   return /^[\w@%+=:,./\\-]+$/.test(plain) ? plain : `"${plain}"`;

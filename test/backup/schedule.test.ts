@@ -339,3 +339,16 @@ test("backup run-due runs nothing at first, then makes up once, cleans up and tr
   const all = ["daily", "monthly", "weekly"];
   expect(listed.snapshots.map(({ tags }) => tags)).toEqual([all, all]); // models, configuration
 }, 60_000);
+
+test("an hour is one of the local clock, in zones of half hours too", () => {
+  const script = `import { dueRun, ranUntil } from "${import.meta.dir}/../../src/backup/schedule.ts";
+    const at = (text) => new Date(text).getTime();
+    const schedule = [{ tag: "a", cron: "10 2 * * *" }, { tag: "b", cron: "50 2 * * *" }];
+    const last = new Map(schedule.map(({ tag }) => [tag, at("2026-06-01T12:00")]));
+    const run = dueRun(schedule, last, at("2026-06-02T02:10"));
+    console.log(run.tags.join(), ranUntil(at("2026-06-02T02:10")) - at("2026-06-02T02:59"));`;
+  const run = Bun.spawnSync([process.execPath, "-e", script], {
+    env: { PATH: process.env["PATH"] ?? "", TZ: "Asia/Kolkata" },
+  });
+  expect(run.stdout.toString()).toBe("a,b 59999\n");
+});

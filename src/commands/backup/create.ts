@@ -5,13 +5,14 @@ import { createConfigsBackup, planConfigsBackup } from "../../app/backup-configs
 import {
   backupPlanHash,
   createBackup,
+  exitCodeOfBackup,
   planBackup,
   type CreateOutcome,
 } from "../../app/backup-create.ts";
 import { pathArgument, pathArgumentBytes } from "../../app/path-argument.ts";
 import type { CreateProgress } from "../../backup/create/options.ts";
 import { assertTags } from "../../backup/create/tags.ts";
-import { CitadelError, counted, ExitCode, formatBytes, formatDuration } from "../../core/index.ts";
+import { CitadelError, counted, formatBytes, formatDuration } from "../../core/index.ts";
 import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 import { showCreatePlan } from "./create-plan.ts";
@@ -118,7 +119,7 @@ export const command = defineAgentCommand({
       : createBackup(app, { ...wish, ...base }, context));
     for (const warning of outcome.report.warnings) out.warn(warning);
     out.result("backup-create", toDocument(outcome), () => formatOutcome(outcome));
-    return exitCodeFor(outcome);
+    return exitCodeOfBackup(outcome);
   },
 });
 
@@ -129,11 +130,6 @@ function contradiction(kind: string, type: string): CitadelError {
     message: `${kind} and --type ${type} contradict one another`,
     hint: "give the type once",
   });
-}
-
-export function exitCodeFor({ report, verification }: CreateOutcome): ExitCode {
-  if (verification !== undefined && !verification.valid) return ExitCode.findings;
-  return report.skipped_total > 0 ? ExitCode.partial : ExitCode.success;
 }
 
 export function toDocument({ report, verification }: CreateOutcome): Record<string, unknown> {

@@ -1,6 +1,12 @@
 // `backup run-due`: what timers, cron and the daemon start.
 
-import { backupSchedule, dueNow, runDue, type DueReport } from "../../app/backup-schedule.ts";
+import {
+  backupSchedule,
+  dueNow,
+  exitCodeOfDue,
+  runDue,
+  type DueReport,
+} from "../../app/backup-schedule.ts";
 import { nextRun, type DueRun } from "../../backup/schedule.ts";
 import { CitadelError, ExitCode, formatRelative, formatTime } from "../../core/index.ts";
 import { printable } from "../../output/index.ts";
@@ -28,8 +34,7 @@ export const command = defineAgentCommand({
     const onProgress = (progress: Parameters<typeof out.progress>[0]) => out.progress(progress);
     const report = await runDue(app, { signal, onProgress });
     out.result("backup-run-due", toDocument(report), () => format(report, clock.nowMs()));
-    if (report.steps.some(({ step, ok }) => step === "backup" && !ok)) return ExitCode.failed;
-    return report.steps.every(({ ok }) => ok) ? ExitCode.success : ExitCode.partial;
+    return exitCodeOfDue(report);
   },
 });
 
@@ -47,8 +52,12 @@ export function toRunDocument(run: DueRun | null | undefined) {
   return run === null || run === undefined ? null : { tags: run.tags, due: formatTime(run.dueMs) };
 }
 
-function toDocument(report: DueReport): Record<string, unknown> {
-  return { run: toRunDocument(report.run), next: toRunDocument(report.next), steps: report.steps };
+function toDocument({ run, next, steps }: DueReport): Record<string, unknown> {
+  return {
+    run: toRunDocument(run),
+    next: toRunDocument(next),
+    steps: steps.map(({ exitCode, ...step }) => ({ ...step, exit_code: exitCode })),
+  };
 }
 
 /** `2026-01-02T02:00:00.000Z (in 3 h)`. */
