@@ -5,7 +5,7 @@ import { isUtf8 } from "node:buffer";
 import type { CreateOptions, CreateProgress, CreateReport } from "../backup/create/options.ts";
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import { planSnapshot, type SnapshotPlan } from "../backup/create/plan-snapshot.ts";
-import { isUnmounted } from "../backup/create/source.ts";
+import { checkMounts, isUnmounted } from "../backup/create/source.ts";
 import {
   areaDirectories,
   slugOf,
@@ -165,7 +165,7 @@ function toCreateOptions(
   const { hostPaths } = system;
   const active = realpathBytes(Buffer.from(hostPaths.real(paths.models_active)));
   const typed = request.sourceBytes ?? Buffer.from(request.source ?? paths.models_active);
-  const source = resolvedBytes(system, typed);
+  const source = resolvedBytes(app, typed);
   const sourcePath = source.toString() as AbsolutePath;
   const repositoryPath = hostPaths.real(paths.backup_root);
   const modelsRoot = hostPaths.real(paths.models_root);
@@ -244,8 +244,9 @@ function bytesOfSource(source: Buffer, { relocated, root }: App["system"]["hostP
   return { sourceBytes: source.toString("latin1"), sourceNameBytes: source.subarray(below) };
 }
 
-/** Where a source really lies. @param typed absolute, as on the host @throws kind `not-found` */
-function resolvedBytes({ hostPaths }: App["system"], typed: Buffer): Buffer {
+/** Where a source really lies. @param typed absolute, as on the host @throws kinds `not-found`, `not-mounted` */
+function resolvedBytes(app: App, typed: Buffer): Buffer {
+  const { hostPaths } = app.system;
   let path = typed;
   if (isUtf8(typed)) path = Buffer.from(hostPaths.real(typed.toString()));
   else if (hostPaths.relocated) {
@@ -255,10 +256,15 @@ function resolvedBytes({ hostPaths }: App["system"], typed: Buffer): Buffer {
       path = Buffer.from(root + normalizePath(text), "latin1");
     }
   }
-  return realpathBytes(path) ?? missing(path.toString());
+  return realpathBytes(path) ?? missing(app, path.toString());
 }
 
-function missing(path: string): never {
+/** An empty mountpoint holds no source either: then the disk is what is missing. */
+function missing(app: App, path: string): never {
+  const modelsRoot = app.system.hostPaths.real(app.settings.paths.models_root);
+  if (requiresMounts(app) && isWithin(normalizePath(path), modelsRoot)) {
+    checkMounts([modelsRoot], app.system);
+  }
   throw new CitadelError({
     kind: "not-found",
     code: "SOURCE_MISSING",

@@ -149,26 +149,34 @@ const blockBegin = "# BEGIN citadel-agent backup (managed: changes inside are lo
 const blockEnd = "# END citadel-agent backup";
 
 /**
- * The crontab with our block in it, everything else byte for byte as it was; no block where `lines` is empty. Without
- * its last line a block is only its first one: what follows may be somebody's.
+ * The crontab with our block in it, everything else byte for byte as it was; no block where `lines` is empty. A block
+ * stays where it is: variables apply to the lines below them. Without its last line a block is only its first one:
+ * what follows may be somebody's.
  */
 export function withCronBlock(crontab: string, lines: readonly string[]): string {
-  const rest = withoutBlocks(crontab.split("\n")).join("\n");
-  if (lines.length === 0) return rest;
-  const gap = rest === "" || rest.endsWith("\n") ? "" : "\n";
-  return `${rest}${gap}${[blockBegin, ...lines, blockEnd].join("\n")}\n`;
+  const { rest, at } = withoutBlocks(crontab.split("\n"));
+  if (lines.length === 0) return rest.join("\n");
+  const block = [blockBegin, ...lines, blockEnd];
+  if (at !== undefined) return [...rest.slice(0, at), ...block, ...rest.slice(at)].join("\n");
+  const text = rest.join("\n");
+  const gap = text === "" || text.endsWith("\n") ? "" : "\n";
+  return `${text}${gap}${block.join("\n")}\n`;
 }
 
-function withoutBlocks(lines: readonly string[]): string[] {
-  const kept: string[] = [];
+/** @returns the lines of others, and before which of them the first whole block stood */
+function withoutBlocks(lines: readonly string[]): { rest: string[]; at: number | undefined } {
+  const rest: string[] = [];
+  let found: number | undefined;
   for (let at = 0; at < lines.length; at += 1) {
     const line = lines[at] ?? "";
     if (line !== blockBegin) {
-      kept.push(line);
+      rest.push(line);
       continue;
     }
     const end = lines.indexOf(blockEnd, at);
-    if (end !== -1) at = end;
+    if (end === -1) continue;
+    found ??= rest.length;
+    at = end;
   }
-  return kept;
+  return { rest, at: found };
 }

@@ -18,9 +18,15 @@ export interface SystemdBox extends Disposable {
   readonly leader: number;
 }
 
+// .ci/run makes the first; the second is what test/service/systemd.test.ts makes where that is missing.
+const images = [
+  `${tmpdir()}/agent-services-${process.geteuid?.() ?? 0}/systemd-box/image`,
+  `${tmpdir()}/citadel-test-box-image`,
+] as const;
 const image =
   process.env["CITADEL_TEST_SYSTEMD_IMAGE"] ??
-  `${tmpdir()}/agent-services-${process.geteuid?.() ?? 0}/systemd-box/image`;
+  images.find((path) => existsSync(`${path}/.ready`)) ??
+  images[0];
 
 /** Why no box can be booted here; undefined: one can be tried. */
 export function whyNoSystemdBox(): string | undefined {
