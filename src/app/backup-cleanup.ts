@@ -11,6 +11,7 @@ import { keepReserve } from "../system/reserve-file.ts";
 import { sha256Hex } from "../system/digest.ts";
 import type { App } from "./app.ts";
 import { readKnowledge } from "./backup-knowledge.ts";
+import { assertBackupMounted, unmountedWarning } from "./backup-mounts.ts";
 import { backupPlaces, recordJob, tryCatalog } from "./backup-repository.ts";
 
 export interface CleanupPlan extends RetentionPlan {
@@ -37,7 +38,9 @@ export function planCleanup(app: App, rules: RetentionRules): CleanupPlan {
     locked: new Set(inUse.map(({ id }) => id)),
     building: new Set(building.map(({ id }) => id)),
   });
-  return { ...plan, warnings: known.warnings };
+  const unmounted = unmountedWarning(app);
+  const warnings = unmounted === undefined ? known.warnings : [unmounted, ...known.warnings];
+  return { ...plan, warnings };
 }
 
 /** The hash of a plan, for --plan-hash. */
@@ -70,6 +73,7 @@ export async function runCleanup(
     app,
     { kind: "cleanup", destination: places.backupRoot },
     async () => {
+      assertBackupMounted(app);
       const report = applyRetention(plan, { ...places, signal });
       forgetOldContent(app);
       keepReserve(reservePath(places.backupRoot), app.settings.backup.reserve_bytes);

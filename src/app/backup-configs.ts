@@ -36,13 +36,13 @@ import type { App } from "./app.ts";
 import {
   failureOfCheck,
   lockSource,
-  requiresMounts,
   toolOfThisBuild,
   verifyCreated,
   type CreateContext,
   type CreateOutcome,
   type CreateRequest,
 } from "./backup-create.ts";
+import { requiresMounts } from "./backup-mounts.ts";
 import { recordJob } from "./backup-repository.ts";
 import { statePlaces } from "./state-places.ts";
 

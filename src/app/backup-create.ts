@@ -5,7 +5,7 @@ import { isUtf8 } from "node:buffer";
 import type { CreateOptions, CreateProgress, CreateReport } from "../backup/create/options.ts";
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import { planSnapshot, type SnapshotPlan } from "../backup/create/plan-snapshot.ts";
-import { checkMounts, isUnmounted } from "../backup/create/source.ts";
+import { checkMounts } from "../backup/create/source.ts";
 import {
   areaDirectories,
   slugOf,
@@ -23,13 +23,14 @@ import {
   normalizePath,
   type AbsolutePath,
 } from "../core/index.ts";
-import { fromErrno, lstat, realpath, realpathBytes } from "../system/index.ts";
+import { fromErrno, realpath, realpathBytes } from "../system/index.ts";
 import { acquireLock } from "../system/lock.ts";
 import { version } from "../version.ts";
 import { reservePath } from "../backup/cleanup.ts";
 import { sha256Hex } from "../system/digest.ts";
 import { keepReserve } from "../system/reserve-file.ts";
 import type { App } from "./app.ts";
+import { requiresMounts } from "./backup-mounts.ts";
 import { damageFound } from "./backup-knowledge.ts";
 import { backupPlaces, recordJob, verifyAndRecord } from "./backup-repository.ts";
 import { statePlaces } from "./transaction.ts";
@@ -213,25 +214,6 @@ function toCreateOptions(
 export function toolOfThisBuild(): CreateOptions["tool"] {
   const { version: number, commit } = version();
   return { name: "citadel-agent", version: number, commit };
-}
-
-/** Whether storage roots have to be mounts: `auto` means yes, but no below --root. */
-export function requiresMounts({ settings, system }: App): boolean {
-  const wanted = settings.agent.require_mounts;
-  return wanted === "auto" ? !system.hostPaths.relocated : wanted;
-}
-
-/** What to say where the backup disk should be mounted and is not: an empty list would look like no backups. */
-export function unmountedWarning(app: App): string | undefined {
-  const root = app.system.hostPaths.real(app.settings.paths.backup_root);
-  if (!requiresMounts(app) || !isUnmounted(root, app.system)) return missingWarning(root);
-  return `${root} lies on the root file system: the backup disk is not mounted, its snapshots are not seen`;
-}
-
-/** An absent backup root looks like an empty one, and is not the same. */
-function missingWarning(root: AbsolutePath): string | undefined {
-  if (lstat(root) !== undefined) return undefined;
-  return `there is no ${root}: either no backup was ever made here, or the backup disk lies elsewhere`;
 }
 
 function resolved(path: string): AbsolutePath | undefined {

@@ -39,6 +39,7 @@ import { fromText } from "../backup/format/byte-path.ts";
 import { storedPath } from "../backup/format/manifest.ts";
 import type { App } from "./app.ts";
 import { damageFound } from "./backup-knowledge.ts";
+import { explainUnknown } from "./backup-mounts.ts";
 import { Recorder, unrecorded } from "./backup-recorder.ts";
 import { statePlaces } from "./transaction.ts";
 
@@ -133,7 +134,11 @@ export async function findSnapshot(
   const path = name.startsWith("/") ? app.system.hostPaths.real(name) : name;
   const mayBeLatest = /(?:^|\/)latest(?:_backup)?$/.test(path);
   const sources = mayBeLatest ? await activeSources(app, signal) : [];
-  return named(app, resolveSnapshot(backupRoot, path, sources, wanted));
+  try {
+    return named(app, resolveSnapshot(backupRoot, path, sources, wanted));
+  } catch (thrown) {
+    throw explainUnknown(app, thrown);
+  }
 }
 
 /**

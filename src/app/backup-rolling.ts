@@ -13,6 +13,7 @@ import {
 import { CitadelError, joinPath } from "../core/index.ts";
 import { setIdleIoClass } from "../system/native-files.ts";
 import type { App } from "./app.ts";
+import { assertBackupMounted } from "./backup-mounts.ts";
 import { backupPlaces, lookIntoCatalog, recordJob, tryCatalog } from "./backup-repository.ts";
 
 const mebibyte = 1024 * 1024;
@@ -97,7 +98,10 @@ export async function runRolling(app: App, signal: AbortSignal): Promise<Rolling
   return await recordJob(
     app,
     { kind: "verify", destination: places.backupRoot, type: "rolling" },
-    () => verifyRolling(rollingOptions(app), context, elapsedDays),
+    () => {
+      assertBackupMounted(app); // nothing to be read is not all of it read
+      return verifyRolling(rollingOptions(app), context, elapsedDays);
+    },
     ({ bytesRead, reports }) => {
       const damaged = reports.filter(({ valid }) => !valid).map(({ snapshot }) => snapshot);
       const failure = { code: "BACKUP_DAMAGED", message: `damaged: ${damaged.join(", ")}` };

@@ -105,7 +105,7 @@ export function pinBelow(
     } catch (thrown) {
       if (!(thrown instanceof CitadelError) || thrown.code !== "NOT_FOUND") throw thrown;
       if (!make) return undefined;
-      makeDirectoryAt(`${above.through}/${name}`, 0o755);
+      withErrno("mkdir", path, () => makeDirectoryAt(`${above.through}/${name}`, 0o755));
       at = pinned(path, openBelow(above.fd, name, path));
     }
   }

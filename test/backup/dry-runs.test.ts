@@ -209,6 +209,51 @@ test("disks that are not mounted are foreseen, and nothing is written", async ()
   }
 }, 60_000);
 
+test("without the backup disk nothing is moved onto the root disk, and nothing looks like no backups", async () => {
+  const logs = `${root}/opt/citadel/logs`;
+  const empty = `${root}/elsewhere`;
+  fs.mkdirSync(`${root}/proc/self`, { recursive: true });
+  fs.mkdirSync(logs, { recursive: true });
+  fs.mkdirSync(empty);
+  fs.writeFileSync(`${logs}/old.log`, "old");
+  fs.utimesSync(`${logs}/old.log`, 1_000_000_000, 1_000_000_000);
+  fs.writeFileSync(`${root}/proc/self/mountinfo`, "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n");
+  try {
+    const env = { CITADEL_REQUIRE_MOUNTS: "yes", CITADEL_BACKUP_ROOT: "/elsewhere" };
+    const run = (...words: string[]) =>
+      runCli(["--root", root, "--json", "backup", ...words], { env });
+    for (const words of [["archive-logs"], ["cleanup", "--yes"], ["verify", "--rolling"]]) {
+      const made = await run(...words);
+      expect({ words, ...made.json() }).toMatchObject({ words, error: { code: "NOT_MOUNTED" } });
+      expect(made.exitCode).toBe(7);
+    }
+    for (const words of [["archive-logs"], ["cleanup"]]) {
+      const planned = await run(...words, "--dry-run");
+      expect(planned.exitCode).toBe(0);
+      expect(planned.stderr).toContain("the backup disk is not mounted");
+    }
+    for (const words of [
+      ["restore", "latest", "--to", "/r"],
+      ["repair", "latest"],
+      ["diff", "a", "b"],
+    ]) {
+      const made = await run(...words);
+      const { error } = made.json<{ error: { code: string; message: string } }>();
+      expect(error.code).toBe("SNAPSHOT_UNKNOWN");
+      expect(error.message).toContain("the backup disk is not mounted");
+    }
+    const verified = await run("verify");
+    expect(verified.exitCode).toBe(3);
+    expect(verified.stderr).toContain("the backup disk is not mounted");
+    const listed = await runCli(["--root", root, "backup", "list"], { env });
+    expect(listed.stdout).not.toContain("no snapshots yet");
+    expect(fs.readdirSync(empty)).toEqual([]);
+    expect(fs.readdirSync(logs)).toContain("old.log");
+  } finally {
+    fs.rmSync(`${root}/proc`, { recursive: true });
+  }
+}, 60_000);
+
 test("a relative SOURCE counts from the working directory, which has to lie below --root", async () => {
   const create = (cwd: string, path: string) =>
     runCli(["--root", root, "--json", "backup", "create", path, "--dry-run"], { cwd });

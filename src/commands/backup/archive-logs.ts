@@ -1,7 +1,8 @@
 // `backup archive-logs`: old logs of the application go to the backup disk, compressed.
 
+import { assertBackupMounted, unmountedWarning } from "../../app/backup-mounts.ts";
 import { backupPlaces } from "../../app/backup-repository.ts";
-import { ExitCode, formatBytes, joinPath } from "../../core/index.ts";
+import { counted, ExitCode, formatBytes, joinPath } from "../../core/index.ts";
 import { archiveFile, isTaken, listRegularFiles } from "../../system/archive-file.ts";
 import { lstat, realpath } from "../../system/index.ts";
 import { pinBelow, pinDirectory } from "../../system/pinned-directory.ts";
@@ -26,6 +27,8 @@ export const command = defineAgentCommand({
     const logs = app.system.hostPaths.real(app.settings.paths.app_logs);
     const { backupRoot } = backupPlaces(app);
     const target = joinPath(backupRoot, "system/logs");
+    if (!globals.dryRun) assertBackupMounted(app);
+    else if (unmountedWarning(app) !== undefined) out.warn(unmountedWarning(app) ?? "");
     const nowMs = app.system.clock.nowMs();
     // The service user owns both trees: what is opened here is what is worked in, whatever takes its name meanwhile.
     using from = lstat(logs) === undefined ? undefined : pinDirectory(logs);
@@ -60,7 +63,7 @@ export const command = defineAgentCommand({
       [
         ...moved.map(({ path, to }) => `${printable(path)} -> ${printable(to)}`),
         ...skipped.map(({ path, reason }) => `stays: ${printable(path)} (${printable(reason)})`),
-        `${moved.length} logs, ${formatBytes(bytes)}${globals.dryRun ? " would be moved" : " moved"}`,
+        `${counted(moved.length, "log")}, ${formatBytes(bytes)}${globals.dryRun ? " would be moved" : " moved"}`,
       ].join("\n"),
     );
     return skipped.length === 0 ? ExitCode.success : ExitCode.partial;

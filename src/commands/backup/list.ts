@@ -1,6 +1,6 @@
 // `backup list`: the snapshots on disk; works from the backup disk alone.
 
-import { unmountedWarning } from "../../app/backup-create.ts";
+import { unmountedWarning } from "../../app/backup-mounts.ts";
 import { readKnowledge, type Knowledge } from "../../app/backup-knowledge.ts";
 import { backupPlaces, realSource } from "../../app/backup-repository.ts";
 import { slugOf } from "../../backup/format/ids.ts";
@@ -51,7 +51,7 @@ export const command = defineAgentCommand({
     const nowMs = app.system.clock.nowMs();
     out.result("backup-list", { snapshots, catalogue }, () =>
       found.length === 0
-        ? formatNone(args.source, known.snapshots.length)
+        ? formatNone(args.source, known.snapshots.length, unmounted !== undefined)
         : formatList(found, known, nowMs, out.style),
     );
     return ExitCode.success;
@@ -64,7 +64,8 @@ function isOf({ record, slug }: FoundSnapshot, sources: readonly string[]): bool
   return sources.some((source) => slugOf(source) === slug);
 }
 
-function formatNone(source: string | undefined, others: number): string {
+function formatNone(source: string | undefined, others: number, isUnseen: boolean): string {
+  if (isUnseen && others === 0) return "no snapshots are seen";
   if (source === undefined || others === 0) {
     return "no snapshots yet; make one: citadel-agent backup create";
   }

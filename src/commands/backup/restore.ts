@@ -12,6 +12,7 @@ import {
   realSource,
   type NamedSnapshot,
 } from "../../app/backup-repository.ts";
+import { explainUnknown } from "../../app/backup-mounts.ts";
 import { pathArgument } from "../../app/path-argument.ts";
 import type { JobOutcome } from "../../backup/catalog.ts";
 import { jsonPath } from "../../backup/format/byte-path.ts";
@@ -81,7 +82,7 @@ export const command = defineAgentCommand({
       if (globals.dryRun) return showRestorePlan(out, snapshot, options.to, preview);
       if (globals.planHash !== preview.planHash) throw planChanged();
     }
-    if (options.force && args.inPlace === true) {
+    if (options.force && args.inPlace === true && !globals.yes) {
       const plan = planInPlace(snapshot, options, context);
       const question = `replace ${counted(plan.replace, "file")} in ${options.to} by those of ${snapshot.id}?`;
       if (plan.replace > 0 && !(await out.confirm(question))) return ExitCode.decision;
@@ -144,10 +145,12 @@ async function chooseSnapshot(
       hint: "write it as 2026-01-02 (the end of that day, local time) or 2026-01-02T03:04:05Z",
     });
   }
-  return named(
-    app,
-    snapshotAt(backupPlaces(app).backupRoot, atMs, await activeSources(app, signal)),
-  );
+  const sources = await activeSources(app, signal);
+  try {
+    return named(app, snapshotAt(backupPlaces(app).backupRoot, atMs, sources));
+  } catch (thrown) {
+    throw explainUnknown(app, thrown);
+  }
 }
 
 const listed = (items: RestoreReport["failed"]) =>

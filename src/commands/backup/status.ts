@@ -1,6 +1,6 @@
 // `backup status`: jobs, sizes, what sharing saves, growth, verification; from any process, also after a restart.
 
-import { unmountedWarning } from "../../app/backup-create.ts";
+import { unmountedWarning } from "../../app/backup-mounts.ts";
 import { readKnowledge } from "../../app/backup-knowledge.ts";
 import { backupPlaces } from "../../app/backup-repository.ts";
 import { backupSchedule } from "../../app/backup-schedule.ts";

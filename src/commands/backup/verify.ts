@@ -11,6 +11,7 @@ import { InodeLedger } from "../../backup/inode-ledger.ts";
 import { listSnapshots, readable, type FoundSnapshot } from "../../backup/repository.ts";
 import type { VerifyReport } from "../../backup/verify-report.ts";
 import type { App } from "../../app/app.ts";
+import { unmountedWarning } from "../../app/backup-mounts.ts";
 import { planRolling, runRolling } from "../../app/backup-rolling.ts";
 import { CitadelError, ExitCode, formatBytes } from "../../core/index.ts";
 import type { Output } from "../../output/index.ts";
@@ -80,6 +81,10 @@ export const command = defineAgentCommand({
     if (args.all === true && args.snapshot !== undefined) throw notBoth();
     const name = args.snapshot ?? "latest";
     const reports: VerifyReport[] = [];
+    const warnUnmounted = () => {
+      const unmounted = unmountedWarning(app);
+      if (unmounted !== undefined) out.warn(unmounted);
+    };
     const verify = async (snapshot: FoundSnapshot) => {
       using _lock = await lockSnapshot(
         app,
@@ -113,13 +118,17 @@ export const command = defineAgentCommand({
       for (const { state, id, why } of shut) {
         out.warn(`${id} was not checked (${why ?? state}): run the command as root`);
       }
-      if (reports.length === 0) reports.push(failedReport("--all", "unknown", run));
+      if (reports.length === 0) {
+        warnUnmounted();
+        reports.push(failedReport("--all", "unknown", run));
+      }
     } else {
       try {
         const { snapshot } = await findSnapshot(app, name, signal, "newest");
         await verify(snapshot);
       } catch (thrown) {
         if (!(thrown instanceof CitadelError) || thrown.code !== "SNAPSHOT_UNKNOWN") throw thrown;
+        warnUnmounted();
         reports.push(failedReport(name, "unknown", run));
       }
     }
