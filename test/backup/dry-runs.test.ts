@@ -145,6 +145,14 @@ test.skipIf(!isRoot)(
       const cleaned = await agent("cleanup", "0", "--yes", "--force");
       expect(cleaned.json()).toMatchObject({ error: { code: "READ_ONLY" } });
       expect(cleaned.exitCode).toBe(7);
+      const logs = `${root}/opt/citadel/logs`;
+      fs.mkdirSync(logs, { recursive: true });
+      fs.writeFileSync(`${logs}/early.log`, "early");
+      fs.utimesSync(`${logs}/early.log`, 1_000_000_000, 1_000_000_000);
+      const archived = await agent("archive-logs");
+      expect(archived.json()).toMatchObject({ error: { code: "READ_ONLY" } });
+      expect(archived.exitCode).toBe(7);
+      expect(fs.readdirSync(logs)).toContain("early.log");
     } finally {
       Bun.spawnSync(["umount", disk]);
     }
