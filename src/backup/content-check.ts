@@ -14,6 +14,7 @@ import {
 import { type BytePath, absoluteBytes, displayPath } from "./format/byte-path.ts";
 import { chunkSizeBytes, type PackMethod } from "./format/manifest.ts";
 import { unpack } from "./unpack.ts";
+import { CheckedBytes } from "./verify-progress.ts";
 import { openXxh3, xxh3Of } from "./xxh3/xxh3.ts";
 
 /** One file, or some chunks of it. */
@@ -37,6 +38,8 @@ export interface CheckJob {
   readonly directory: string;
   readonly mode: ReadMode;
   readonly files: readonly CheckFile[];
+  /** Counts what is done, for progress (verify-progress.ts). */
+  readonly passed: SharedArrayBuffer;
 }
 
 /** `[start, end)` in bytes of the stored file. */
@@ -71,11 +74,13 @@ let memory: CheckMemory | undefined;
 /** Checks every file of the job. Never throws for what a disk can do: that is a failure of the file. */
 export async function checkContent(job: CheckJob): Promise<CheckResult> {
   memory ??= new CheckMemory();
+  const progress = new CheckedBytes(job.passed);
   let bytesRead = 0;
   const failures: ContentFailure[] = [];
   for (const [index, file] of job.files.entries()) {
+    progress.begin(file);
     try {
-      const found = await checkFile(job, file, memory);
+      const found = await checkFile(job, file, memory, progress);
       bytesRead += found.bytesRead;
       if (found.reason !== undefined) {
         failures.push({ index, reason: found.reason, ranges: found.ranges });
@@ -86,7 +91,9 @@ export async function checkContent(job: CheckJob): Promise<CheckResult> {
       const ranges: ByteRange[] = reason === "missing" || file.size === 0 ? [] : [[0, file.size]];
       failures.push({ index, reason, ranges, errno: thrown.errno });
     }
+    progress.end();
   }
+  progress.flush();
   return { bytesRead, failures };
 }
 
@@ -96,7 +103,12 @@ interface FileOutcome {
   readonly ranges: readonly ByteRange[];
 }
 
-async function checkFile(job: CheckJob, file: CheckFile, held: CheckMemory): Promise<FileOutcome> {
+async function checkFile(
+  job: CheckJob,
+  file: CheckFile,
+  held: CheckMemory,
+  progress: CheckedBytes,
+): Promise<FileOutcome> {
   const opened = openStored(absoluteBytes(job.directory, file.path), job.mode);
   if (opened === undefined) return { bytesRead: 0, reason: "type", ranges: [] };
   try {
@@ -107,10 +119,10 @@ async function checkFile(job: CheckJob, file: CheckFile, held: CheckMemory): Pro
     const outcome =
       file.size <= pieceBytes && file.firstChunk === 0
         ? checkSmall(opened, file, held)
-        : await checkLarge(opened, file, held, job.mode);
+        : await checkLarge(opened, file, held, job.mode, progress);
     if (outcome.reason !== undefined || file.original === undefined) return outcome;
     const shown = displayPath(file.path);
-    const sound = await isOriginal(opened, file.original, held.pieces[0], shown);
+    const sound = await isOriginal(opened, file.original, held.pieces[0], shown, progress);
     return sound ? outcome : { ...outcome, reason: "content", ranges: [[0, file.size]] };
   } finally {
     closeStored(opened);
@@ -122,8 +134,9 @@ function checkLarge(
   file: CheckFile,
   held: CheckMemory,
   mode: ReadMode,
+  progress: CheckedBytes,
 ): FileOutcome | Promise<FileOutcome> {
-  const pass = new Pass(opened, file, held);
+  const pass = new Pass(opened, file, held, progress);
   return mode === "cache" ? pass.readCached() : pass.readAhead();
 }
 
@@ -154,6 +167,7 @@ class Pass {
   readonly #opened: OpenedFile;
   readonly #file: CheckFile;
   readonly #held: CheckMemory;
+  readonly #progress: CheckedBytes;
   readonly #shown: string;
   readonly #damage: Damage;
   readonly #hasher: Bun.CryptoHasher | undefined;
@@ -164,11 +178,12 @@ class Pass {
   /** Whether the chunk at hand came whole so far. */
   #isWhole = true;
 
-  constructor(opened: OpenedFile, file: CheckFile, held: CheckMemory) {
+  constructor(opened: OpenedFile, file: CheckFile, held: CheckMemory, progress: CheckedBytes) {
     held.chunk.forget(); // of a file that was given up
     this.#opened = opened;
     this.#file = file;
     this.#held = held;
+    this.#progress = progress;
     this.#shown = displayPath(file.path);
     this.#damage = new Damage(file.size);
     this.#hasher = file.sha256 === undefined ? undefined : new Bun.CryptoHasher("sha256");
@@ -226,6 +241,7 @@ class Pass {
   /** The end of a chunk brings the verdict on it. */
   #endPiece(offset: number, length: number, got: number): void {
     this.#bytesRead += got;
+    this.#progress.add(length);
     this.#isWhole &&= got === length;
     const end = offset + length;
     if (end % chunkSizeBytes !== 0 && end !== this.#end) return;
@@ -290,6 +306,7 @@ async function isOriginal(
   original: NonNullable<CheckFile["original"]>,
   block: Buffer,
   shown: string,
+  progress: CheckedBytes,
 ): Promise<boolean> {
   const hasher = new Bun.CryptoHasher("sha256");
   let size = 0;
@@ -297,6 +314,7 @@ async function isOriginal(
   for await (const piece of unpack(stored, original.method, original.size)) {
     size += piece.length;
     hasher.update(piece);
+    progress.add(piece.length);
   }
   return size === original.size && hasher.digest("hex") === original.sha256;
 }

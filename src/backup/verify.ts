@@ -5,6 +5,7 @@ import { temporaryPrefix } from "../system/atomic-write.ts";
 import { CitadelError } from "../core/index.ts";
 import { listDirectory, lstat, type Clock } from "../system/index.ts";
 import { trimGrownMemory } from "../system/memory.ts";
+import { startTicker } from "../system/ticker.ts";
 import { openWorkerPool, type WorkerPool } from "../system/worker-pool.ts";
 import { checkContent, type CheckFile, type CheckJob, type CheckResult } from "./content-check.ts";
 import { type BytePath, displayPath, fromText } from "./format/byte-path.ts";
@@ -14,6 +15,7 @@ import { InodeLedger } from "./inode-ledger.ts";
 import type { FoundSnapshot } from "./repository.ts";
 import { type Choice, chooseAll, chooseRandom } from "./sampling.ts";
 import { checkMetadata, readManifest } from "./snapshot-reader.ts";
+import { createCheckedBytes, readCheckedBytes } from "./verify-progress.ts";
 import { FailureList, type VerifyReport } from "./verify-report.ts";
 import { compareTree, findExtraPacked, type SoundFile } from "./verify-structure.ts";
 
@@ -41,16 +43,21 @@ export interface VerifyContext {
   readonly ledger?: InodeLedger | undefined;
   /** Told of each file whose content was read from the device and matched. */
   readonly onVerified?: ((file: SoundFile) => void) | undefined;
+  /** Called several times a second, also while one file takes long. */
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined;
   /** Called before each job with its bytes: waits where a budget says so; false ends the run early. */
   readonly pace?: ((bytes: number) => Promise<boolean>) | undefined;
 }
 
 export interface VerifyProgress {
+  /** Of the original content, however it is stored. */
   readonly doneBytes: number;
-  readonly totalBytes: number;
-  readonly current: string;
+  /** Undefined for a sample: what it will come to is not known before its end. */
+  readonly totalBytes?: number | undefined;
+  readonly current?: string | undefined;
 }
+
+const progressMs = 100;
 
 /** Files up to this size travel in batches; bigger ones go alone, in parts where only chunks are compared. */
 const defaultBatchBytes = 32 * 1024 * 1024;
@@ -70,14 +77,18 @@ export async function verifySnapshot(
 ): Promise<VerifyReport> {
   const started = context.clock.monotonicMs();
   const run = new Verification(snapshot, options, context);
+  using _progress =
+    context.onProgress && startTicker(context.clock, progressMs, () => run.showProgress());
   await run.run();
+  run.showProgress();
   return run.report(context.clock.monotonicMs() - started);
 }
 
-/** The collector sizes its heap by the machine's memory: on a large one it would let millions of entries lie. */
 /** A check that takes a worker for a good part of a second: nothing should wait behind it. */
 const isLongCheck = ({ files }: CheckJob) =>
   files.some(({ size, xxh3 }) => Math.min(size, xxh3.length * chunkSizeBytes) > 32 * 1024 * 1024);
+
+/** The collector sizes its heap by the machine's memory: on a large one it would let millions of entries lie. */
 const entriesPerLook = 4096;
 
 class Verification {
@@ -89,6 +100,11 @@ class Verification {
   #bytesRead = 0;
   #credited = 0;
   #isCutShort = false;
+  /** Counted by the workers, piece by piece. */
+  readonly #passed = createCheckedBytes();
+  /** What was known without reading it again. */
+  #creditedBytes = 0;
+  #lastPath: BytePath | undefined;
   /** Files of which parts are still out: how many, and whether one of those that came back was wrong. */
   readonly #open = new Map<BytePath, { file: SoundFile; parts: number; hasFailed: boolean }>();
 
@@ -123,6 +139,17 @@ class Verification {
       const name = thrown.code === "MANIFEST_DAMAGED" ? manifestName : "data";
       this.#fail(fromText(name), thrown.code === "NOT_FOUND" ? "missing" : "damaged", thrown.errno);
     }
+  }
+
+  showProgress(): void {
+    const { snapshot, options, context } = this;
+    const doneBytes = readCheckedBytes(this.#passed) + this.#creditedBytes;
+    const bytes = options.sampleRate < 1 ? undefined : snapshot.record?.counts.bytes;
+    const totalBytes = bytes === undefined ? undefined : Math.max(bytes, doneBytes);
+    const [oldest] = this.#open.values(); // what takes long
+    const path = oldest?.file.entry.path ?? this.#lastPath;
+    const current = path === undefined ? undefined : displayPath(path);
+    context.onProgress?.({ doneBytes, totalBytes, current });
   }
 
   report(durationMs: number): VerifyReport {
@@ -170,7 +197,7 @@ class Verification {
   async #checkEntries(record: SnapshotRecord): Promise<void> {
     const { options, context, snapshot } = this;
     const jobs = this.#jobs(record);
-    const take = (result: CheckResult, job: CheckJob) => this.#take(result, job, record);
+    const take = (result: CheckResult, job: CheckJob) => this.#take(result, job);
     const workers = options.workers ?? verifyWorkers(options.cores, options.cached);
     if (workers === 0 || options.sampleRate === 0) {
       for await (const job of jobs) take(await checkContent(job), job);
@@ -209,6 +236,7 @@ class Verification {
       directory: snapshot.directory,
       mode,
       files,
+      passed: this.#passed,
     });
     const allowed = async (size: number) => {
       context.signal?.throwIfAborted();
@@ -217,14 +245,16 @@ class Verification {
       return false;
     };
     let position = -1;
-    let last: BytePath | undefined;
     let seen = 0;
     for (const { failure, file } of compareTree(
       snapshot.directory,
       readManifest(snapshot.directory),
       this.#counts,
     )) {
-      if ((seen += 1) % entriesPerLook === 0) trimGrownMemory();
+      if ((seen += 1) % entriesPerLook === 0) {
+        trimGrownMemory();
+        this.showProgress(); // where nothing is read nothing else has its turn
+      }
       if (failure !== undefined) {
         this.#fail(failure.path, failure.reason, failure.errno);
         continue;
@@ -232,7 +262,7 @@ class Verification {
       // a file that failed by structure has a position too: counted by the files seen so far
       position = this.#counts.files - 1;
       if (!choose(position)) continue;
-      last = file.entry.path;
+      this.#lastPath = file.entry.path;
       const parts = this.#select(file);
       for (const part of parts) {
         const size = Math.min(part.size, part.xxh3.length * chunkSizeBytes);
@@ -248,11 +278,6 @@ class Verification {
         yield toJob(batch);
         [batch, bytes] = [[], 0];
       }
-      context.onProgress?.({
-        doneBytes: this.#bytesChecked,
-        totalBytes: record.counts.bytes,
-        current: displayPath(last),
-      });
     }
     if (batch.length > 0 && (await allowed(bytes))) yield toJob(batch);
   }
@@ -266,6 +291,7 @@ class Verification {
     if (stat.linkCount > 1 && this.#ledger.add(stat.ino, stored.sha256)) {
       this.#credited += 1;
       this.#bytesChecked += stored.size;
+      if (entry.hardlink === undefined) this.#creditedBytes += entry.size; // the total has each inode once
       return [];
     }
     const whole: CheckFile = {
@@ -292,7 +318,7 @@ class Verification {
     return parts;
   }
 
-  #take(result: CheckResult, job: CheckJob, record: SnapshotRecord): void {
+  #take(result: CheckResult, job: CheckJob): void {
     this.#bytesRead += result.bytesRead;
     for (const { index, reason, ranges, errno } of result.failures) {
       const path = job.files[index]?.path;
@@ -318,9 +344,7 @@ class Verification {
       // not by the list of failures, which is cut: what was found here decides what was proved
       if (!open.hasFailed) this.context.onVerified?.(open.file);
     }
-    const current = displayPath(job.files[0]?.path ?? fromText(""));
-    const doneBytes = this.#bytesChecked;
-    this.context.onProgress?.({ doneBytes, totalBytes: record.counts.bytes, current });
+    this.showProgress();
   }
 
   /** Names the other paths of inodes that were read once and found wrong. */

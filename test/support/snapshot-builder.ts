@@ -195,7 +195,8 @@ function writeMetadata(
     lists["SHA256SUMS.packed"] = Buffer.from(lines.join(""), "latin1");
   }
   const count = (type: string) => entries.filter((entry) => entry.type === type).length;
-  const bytes = files.reduce((sum, entry) => sum + entry.size, 0);
+  const inodes = files.filter(({ hardlink }) => hardlink === undefined);
+  const bytes = inodes.reduce((sum, entry) => sum + entry.size, 0);
   const record: SnapshotRecord = {
     format: 1,
     id,

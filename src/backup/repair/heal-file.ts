@@ -12,7 +12,7 @@ import {
   truncateFile,
   writeFullySync,
 } from "../../system/raw-file.ts";
-import { closeStored, readBlock, type OpenedFile } from "../../system/stored-files.ts";
+import { closeStored, readBlockAsync, type OpenedFile } from "../../system/stored-files.ts";
 import { compressFrame, frameBytes } from "../copy/codec.ts";
 import { chunkSizeBytes, type FileEntry, storedPath } from "../format/manifest.ts";
 import { dataWithin } from "../restore-content.ts";
@@ -38,12 +38,15 @@ export interface HealContext {
   readonly buffer: Buffer;
   /** What the snapshot's files were packed with. */
   readonly level: number;
+  /** Hears how many of the file's stored bytes are there: fewer than before where another way is tried. */
+  readonly onProgress: (doneBytes: number) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What has to lie there: the stored bytes. */
 type Content = Pick<FileEntry, "size" | "sha256" | "xxh3">;
 
-/** @throws Error saying what nobody has; the system's error of the target */
+/** @throws Error saying what nobody has; the system's error of the target; the reason of the signal */
 export async function healFile(entry: FileEntry, context: HealContext): Promise<Healed> {
   const { tree } = context;
   const path = storedPath(entry);
@@ -79,8 +82,8 @@ async function fill(
   const alike = context.donors.filter(
     ({ packed }) => (packed === undefined ? undefined : packed.sha256) === entry.packed?.sha256,
   );
-  const assembly = new Assembly(entry, content, context.buffer, output);
-  const from = assembly.run(context.tree.at(storedPath(entry)), alike, former);
+  const assembly = new Assembly(entry, content, context, output);
+  const from = await assembly.run(context.tree.at(storedPath(entry)), alike, former);
   if (from !== undefined) return from;
   for (const donor of context.donors) {
     // its ranges were tried, unless somebody's range had the right XXH3 and was wrong all the same
@@ -97,6 +100,8 @@ interface OpenDonor {
   readonly path: string;
 }
 
+type IsRight = (donor: OpenDonor) => Promise<boolean>;
+
 /** Puts the stored bytes together chunk by chunk. */
 class Assembly {
   readonly #used = new Set<string>();
@@ -108,54 +113,62 @@ class Assembly {
   constructor(
     private readonly entry: FileEntry,
     private readonly content: Content,
-    private readonly buffer: Buffer,
+    private readonly context: HealContext,
     private readonly output: WritableFile,
   ) {}
 
   /** @returns who gave the bytes; undefined where some are missing: `why` */
-  run(own: string, donors: readonly Donor[], former: Inode | undefined): string | undefined {
+  async run(
+    own: string,
+    donors: readonly Donor[],
+    former: Inode | undefined,
+  ): Promise<string | undefined> {
     const itself = openDonor({ path: own }, this.content.size, undefined);
     if (itself !== undefined) this.#open.push({ file: itself, what: undefined, path: own });
     try {
-      return this.#assemble(distinct(donors, former));
+      return await this.#assemble(distinct(donors, former));
     } finally {
       for (const { file } of this.#open) closeStored(file);
     }
   }
 
-  #assemble(donors: readonly Donor[]): string | undefined {
+  async #assemble(donors: readonly Donor[]): Promise<string | undefined> {
     const { xxh3, size, sha256 } = this.content;
     const hasher = new Bun.CryptoHasher("sha256");
     for (const [index, hash] of xxh3.entries()) {
       const start = index * chunkSizeBytes;
       const length = Math.min(chunkSizeBytes, size - start);
       const isRight = ({ file }: OpenDonor) => this.#isChunk(file, start, length, hash);
-      const giver = this.#open.find(isRight) ?? this.#findFurther(donors, isRight);
+      const giver = (await this.#findOpen(isRight)) ?? (await this.#findFurther(donors, isRight));
+      this.context.signal?.throwIfAborted();
       if (giver === undefined) {
         this.why = `nobody has bytes ${start}-${start + length}`;
         return undefined;
       }
       if (giver.what !== undefined) this.#used.add(giver.what);
-      const bytes = this.buffer.subarray(0, length);
+      const bytes = this.context.buffer.subarray(0, length);
       hasher.update(bytes);
       writeData(this.output, this.entry, bytes, start);
+      this.context.onProgress(start + length);
     }
     truncateFile(this.output.fd, size);
     this.wasMisled = hasher.digest("hex") !== sha256;
     return this.wasMisled ? undefined : [...this.#used].join(", ") || "itself";
   }
 
+  async #findOpen(isRight: IsRight): Promise<OpenDonor | undefined> {
+    for (const donor of this.#open) if (await isRight(donor)) return donor;
+    return undefined;
+  }
+
   /** Opens donors that are not open until one is right: only such stay open, up to a number. */
-  #findFurther(
-    donors: readonly Donor[],
-    isRight: (donor: OpenDonor) => boolean,
-  ): OpenDonor | undefined {
+  async #findFurther(donors: readonly Donor[], isRight: IsRight): Promise<OpenDonor | undefined> {
     for (const donor of donors) {
       if (this.#open.some(({ path }) => path === donor.path)) continue;
       const file = openDonor(donor, this.content.size, undefined);
       if (file === undefined) continue;
       const opened = { file, what: donor.what, path: donor.path };
-      if (!isRight(opened)) {
+      if (!(await isRight(opened))) {
         closeStored(file);
         continue;
       }
@@ -170,13 +183,15 @@ class Assembly {
   }
 
   /** Reads a chunk into the buffer. @returns whether it is the right one */
-  #isChunk(file: OpenedFile, start: number, length: number, hash: string): boolean {
+  async #isChunk(file: OpenedFile, start: number, length: number, hash: string): Promise<boolean> {
+    const { buffer } = this.context;
     try {
-      if (readBlock(file, this.buffer, start, length, "donor") !== length) return false;
+      const got = await readBlockAsync(file, buffer, 0, start, length, "donor");
+      if (got !== length) return false;
     } catch {
       return false; // a bad sector here too
     }
-    return xxh3Of(this.buffer.subarray(0, length)) === hash;
+    return xxh3Of(buffer.subarray(0, length)) === hash;
   }
 }
 
@@ -213,10 +228,13 @@ async function convert(
     for await (const piece of stored) {
       if (at + piece.length > size) return false;
       hasher.update(piece as Uint8Array<ArrayBuffer>);
+      context.signal?.throwIfAborted();
       writeData(output, entry, piece, at);
       at += piece.length;
+      context.onProgress(at);
     }
   } catch (thrown) {
+    context.signal?.throwIfAborted();
     if (thrown instanceof NotWritten) throw thrown;
     return false; // the donor is damaged too
   }

@@ -47,6 +47,14 @@ export interface RepairOptions {
   /** The other complete snapshots of the repository, newest first. */
   readonly others: readonly FoundSnapshot[];
   readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: RepairProgress) => void) | undefined;
+}
+
+export interface RepairProgress {
+  /** Of the stored bytes of the damaged files. */
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly current: BytePath;
 }
 
 /**
@@ -79,7 +87,9 @@ export async function repairSnapshot(
     snapshot.directory,
     findDonors(damaged, source, own, options.others),
     typeof level === "number" ? level : defaultLevel,
+    options,
   );
+  healer.totalBytes = damaged.reduce((sum, entry) => sum + storedSize(entry), 0);
   let shared: readonly Sharer[] = [];
   try {
     for (const entry of damaged) {
@@ -103,11 +113,17 @@ export async function repairSnapshot(
 /** Of zstd: what BACKUP_COMPRESSION_LEVEL is where nobody sets it. */
 const defaultLevel = 3;
 
+function storedSize(entry: ManifestEntry): number {
+  return entry.type === "file" ? (entry.packed?.size ?? entry.size) : 0;
+}
+
 class Healer {
   readonly healed: RepairFinding[] = [];
   lost: RepairFinding[] = [];
   readonly replacements: Replacements;
   bytesWritten = 0;
+  totalBytes = 0;
+  #doneBytes = 0;
   readonly #buffer = allocateAligned(chunkSizeBytes);
 
   constructor(
@@ -116,6 +132,7 @@ class Healer {
     private readonly shown: string,
     private readonly donors: Donors,
     private readonly level: number,
+    private readonly options: Pick<RepairOptions, "signal" | "onProgress">,
   ) {
     this.replacements = new Replacements(tree);
   }
@@ -126,19 +143,27 @@ class Healer {
       const reason = entry.type === "file" ? await this.#healFile(entry) : this.#healOther(entry);
       this.healed.push({ path, reason });
     } catch (thrown) {
+      this.options.signal?.throwIfAborted();
       const cause = thrown instanceof NotWritten ? thrown.cause : thrown;
       // there is no room for any of them
       if (isErrno(cause, "ENOSPC", "EDQUOT", "EROFS")) throw fromErrno(cause, "write", this.shown);
       this.lost.push({ path, reason: messageOf(thrown) });
     }
+    this.#doneBytes += storedSize(entry);
   }
 
   async #healFile(entry: FileEntry): Promise<string> {
     const path = storedPath(entry);
-    const { tree, level } = this;
+    const { tree, level, totalBytes } = this;
+    const { signal } = this.options;
+    const onProgress = (bytes: number) => {
+      const doneBytes = this.#doneBytes + bytes;
+      this.options.onProgress?.({ doneBytes, totalBytes, current: entry.path });
+    };
     if (this.replacements.mend(tree, path, entry.sha256)) return "its other name";
     const donors = this.donors.get(entry.sha256) ?? [];
-    const result = await healFile(entry, { tree, donors, buffer: this.#buffer, level });
+    const context = { tree, donors, buffer: this.#buffer, level, onProgress, signal };
+    const result = await healFile(entry, context);
     this.bytesWritten += result.bytesWritten;
     if (result.shared !== undefined) this.replacements.add(result.shared, path, entry.sha256);
     return result.from;

@@ -17,6 +17,7 @@ import {
   type RepairReport,
 } from "../../backup/repair/repair.ts";
 import type { VerifyReport } from "../../backup/verify-report.ts";
+import type { VerifyProgress } from "../../backup/verify.ts";
 import { sha256Hex } from "../../system/index.ts";
 import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
 import { ExitCode, counted, formatBytes } from "../../core/index.ts";
@@ -47,7 +48,7 @@ export const command = defineAgentCommand({
     const run = { mode: "full", cached: false, sampleRate: 1, seed: 0, rotate: false } as const;
     const context = {
       signal,
-      onProgress: (progress: { doneBytes: number; totalBytes: number; current: string }) =>
+      onProgress: (progress: VerifyProgress) =>
         out.progress({ activity: "verifying", ...progress }),
     };
     const found = await verifyAndRecord(app, snapshot, run, context);
@@ -73,7 +74,14 @@ export const command = defineAgentCommand({
       : await recordJob(
           app,
           { kind: "repair", source: realSource(app, snapshot), destination: snapshot.directory },
-          () => repairSnapshot(snapshot, found, { others, source, signal }),
+          () =>
+            repairSnapshot(snapshot, found, {
+              others,
+              source,
+              signal,
+              onProgress: ({ current, ...progress }) =>
+                out.progress({ activity: "healing", ...progress, current: jsonPath(current).path }),
+            }),
           ({ healed, lost, bytesWritten }) => ({
             snapshot: snapshot.id,
             files: healed.length,
