@@ -2,7 +2,7 @@
 
 import { applyRetention, reservePath, type CleanupReport } from "../backup/cleanup.ts";
 import { isPartialHeld } from "../backup/create/partial.ts";
-import { ownSnapshots, readable } from "../backup/repository.ts";
+import { listSnapshots, ownSnapshots, readable } from "../backup/repository.ts";
 import { planRetention, type RetentionPlan, type RetentionRules } from "../backup/retention.ts";
 import { CitadelError, canonicalJson, counted } from "../core/index.ts";
 import { assertMayWrite } from "../system/index.ts";
@@ -97,9 +97,11 @@ const turnsRemembered = 10;
 function forgetOldContent(app: App): void {
   const { clock } = app.system;
   const turnMs = app.settings.backup.verify_every_days * 86_400_000;
-  const { catalog } = tryCatalog(backupPlaces(app));
+  const places = backupPlaces(app);
+  const { catalog } = tryCatalog(places);
   try {
-    catalog?.pruneContent(clock.nowMs() - turnsRemembered * turnMs);
+    const existing = new Set(listSnapshots(places.backupRoot).map(({ id }) => id));
+    catalog?.pruneContent(clock.nowMs() - turnsRemembered * turnMs, existing);
   } catch (thrown) {
     if (!(thrown instanceof CitadelError)) throw thrown;
   } finally {

@@ -3,7 +3,7 @@
 
 import { createSnapshot } from "../backup/create/create-snapshot.ts";
 import type { CreateOptions } from "../backup/create/options.ts";
-import { chooseParent } from "../backup/create/parent.ts";
+import { chooseParent, type Parent } from "../backup/create/parent.ts";
 import type { SnapshotPlan } from "../backup/create/plan-snapshot.ts";
 import { checkMounts, checkWritable, existingPart } from "../backup/create/source.ts";
 import { displayPath, fromText } from "../backup/format/byte-path.ts";
@@ -42,8 +42,9 @@ import {
   type CreateOutcome,
   type CreateRequest,
 } from "./backup-create.ts";
+import { readKnownDamage } from "./backup-knowledge.ts";
 import { requiresMounts } from "./backup-mounts.ts";
-import { recordJob } from "./backup-repository.ts";
+import { backupPlaces, recordJob } from "./backup-repository.ts";
 import { statePlaces } from "./state-places.ts";
 
 /** Nothing that configures a host is larger. */
@@ -79,10 +80,11 @@ export async function createConfigsBackup(
     try {
       const remarks = stageConfigs(app, staging, request.withSecrets);
       const options = toOptions(app, request, realpath(staging) as AbsolutePath, repositoryPath);
-      const report = await createSnapshot(options, { system, ...context });
+      const { damage: knownDamage, warnings } = readKnownDamage(backupPlaces(app));
+      const report = await createSnapshot({ ...options, knownDamage }, { system, ...context });
       const check = { verify: request.verify, area: "configs" } as const;
       return {
-        report: { ...report, warnings: [...report.warnings, ...remarks] },
+        report: { ...report, warnings: [...warnings, ...report.warnings, ...remarks] },
         verification: await verifyCreated(app, report, check, context),
       };
     } finally {
@@ -143,13 +145,12 @@ export function planConfigsBackup(app: App, withSecrets: boolean): SnapshotPlan 
   const bytes = kept.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const { availableBytes } = fileSystemUsage(existingPart(repository));
   const conflicts: PlanConflict[] = [];
-  const warnings: string[] = [];
   collectConflict(conflicts, () => checkMounts(neededMounts(app, repository), app.system));
   collectConflict(conflicts, () => checkWritable({ repositoryPath: repository, area: "configs" }));
-  using parent = chooseParent(listSnapshots(repository), identityOf(app), "configs", (text) =>
-    warnings.push(text),
-  );
-  const former = parent === undefined ? new Map<string, string>() : contentOf(parent.directory);
+  const { damage: knownDamage, warnings } = readKnownDamage(backupPlaces(app));
+  const wanted = { identity: identityOf(app), area: "configs", knownDamage };
+  using parent = chooseParent(listSnapshots(repository), wanted, (text) => warnings.push(text));
+  const former = parent === undefined ? new Map<string, string>() : contentOf(parent);
   const mayLink = app.settings.backup.deduplication_enabled;
   const isKnown = ({ relative, sha256 }: Kept) =>
     mayLink && sha256 !== undefined && former.get(relative) === sha256; // a database has none: copied
@@ -200,11 +201,12 @@ function gatherConfigs(app: App, staging: AbsolutePath | undefined, withSecrets:
   return stage;
 }
 
-/** The files of a snapshot of configurations, of which there are few, by path. */
-function contentOf(directory: AbsolutePath): Map<string, string> {
+/** The files of a snapshot of configurations, of which there are few, by path; those that may be shared. */
+function contentOf({ directory, damaged }: Parent): Map<string, string> {
   const found = new Map<string, string>();
   for (const entry of readManifest(directory)) {
-    if (entry.type === "file") found.set(displayPath(entry.path), entry.sha256);
+    if (entry.type === "file" && !damaged.paths.has(entry.path))
+      found.set(displayPath(entry.path), entry.sha256);
   }
   return found;
 }

@@ -30,8 +30,8 @@ import { reservePath } from "../backup/cleanup.ts";
 import { sha256Hex } from "../system/digest.ts";
 import { keepReserve } from "../system/reserve-file.ts";
 import type { App } from "./app.ts";
+import { readKnownDamage } from "./backup-knowledge.ts";
 import { requiresMounts } from "./backup-mounts.ts";
-import { damageFound } from "./backup-knowledge.ts";
 import { backupPlaces, recordJob, verifyAndRecord } from "./backup-repository.ts";
 import { statePlaces } from "./transaction.ts";
 
@@ -86,12 +86,16 @@ export async function createBackup(
       const options = toCreateOptions(app, request);
       using _lock = await lockSource(app, options.sourcePath, request, context.signal);
       begin();
-      const made = await createSnapshot(options, { system: app.system, ...context });
+      const known = readKnownDamage(backupPlaces(app));
+      const made = await createSnapshot(
+        { ...options, knownDamage: known.damage },
+        { system: app.system, ...context },
+      );
       const check = { verify: request.verify, area: "models" } as const;
       const verification = await verifyCreated(app, made, check, context);
       const warnings = [
         ...misplaced(app),
-        ...damagedParent(app, made),
+        ...known.warnings,
         ...made.warnings,
         ...(verification?.remarks ?? []),
       ];
@@ -107,15 +111,6 @@ export async function createBackup(
       failure: failureOfCheck(verification),
     }),
   );
-}
-
-/** What was linked to a parent that a verification found damaged may be damaged with it: it is the same file. */
-function damagedParent(app: App, { parent, linked_files }: CreateReport): string[] {
-  if (parent === null || linked_files === 0) return [];
-  if (!damageFound(backupPlaces(app)).has(parent)) return [];
-  return [
-    `the parent ${parent} was found damaged, and ${counted(linked_files, "file")} of it ${linked_files === 1 ? "is" : "are"} shared: mend it with \`citadel-agent backup repair ${parent}\`, or store everything anew with --type full`,
-  ];
 }
 
 /** What the job ends with when what it made is not sound. */
@@ -137,8 +132,10 @@ export async function planBackup(
   request: Omit<CreateRequest, "lockTimeoutMs" | "command">,
   signal: AbortSignal,
 ): Promise<SnapshotPlan> {
-  const plan = await planSnapshot(toCreateOptions(app, request), app.system, signal);
-  return { ...plan, warnings: [...misplaced(app), ...plan.warnings] };
+  const known = readKnownDamage(backupPlaces(app));
+  const options = { ...toCreateOptions(app, request), knownDamage: known.damage };
+  const plan = await planSnapshot(options, app.system, signal);
+  return { ...plan, warnings: [...misplaced(app), ...known.warnings, ...plan.warnings] };
 }
 
 /** Says where snapshots lie when a setting that only makes a directory looks as if it decided that. */

@@ -3,6 +3,7 @@
 
 import type { JobRow, VerificationRow } from "../backup/catalog-schema.ts";
 import { readCatalog, type Catalog } from "../backup/catalog.ts";
+import { type KnownDamage, noKnownDamage } from "../backup/known-damage.ts";
 import { listSnapshots, type FoundSnapshot } from "../backup/repository.ts";
 import { withKnownDamage } from "../backup/status.ts";
 import { CitadelError, counted } from "../core/index.ts";
@@ -53,6 +54,24 @@ export function damageFound(places: BackupPlaces): ReadonlyMap<string, Verificat
   return readFacts(places, 0).facts?.damage ?? new Map();
 }
 
+/** Which files were found damaged. @returns with why it is not all known, where there is a catalogue that cannot be read */
+export function readKnownDamage(places: BackupPlaces): {
+  readonly damage: KnownDamage;
+  readonly warnings: string[];
+} {
+  const { catalog, why, isMissing } = readCatalog(places);
+  using opened = catalog;
+  let problem = isMissing === true ? undefined : why;
+  try {
+    if (opened !== undefined) return { damage: opened.damage.read(), warnings: [] };
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError)) throw thrown;
+    problem = thrown.message;
+  }
+  const warnings = problem === undefined ? [] : [notAllKnown(problem)];
+  return { damage: noKnownDamage, warnings };
+}
+
 function readFacts(
   places: BackupPlaces,
   maxJobs: number,
@@ -66,9 +85,10 @@ function readFacts(
 
 /** Where there is none, nothing was lost: that is said beside, and warns nobody. */
 function unreadable(why: string, isMissing: boolean): { catalogue: string; warning?: string } {
-  const warning = `what was done and verified is not all known: ${why}`;
-  return isMissing ? { catalogue: why } : { catalogue: why, warning };
+  return isMissing ? { catalogue: why } : { catalogue: why, warning: notAllKnown(why) };
 }
+
+const notAllKnown = (why: string) => `what was done and verified is not all known: ${why}`;
 
 /** Each by itself: a damaged list of jobs must not hide which snapshots are damaged. */
 function collect(catalog: Catalog, maxJobs: number): { facts: CatalogFacts; problem?: string } {

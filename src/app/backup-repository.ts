@@ -2,13 +2,8 @@
 // restores with their records: what the commands and the daemon share.
 
 import type { CatalogOptions, JobOutcome, NewJob } from "../backup/catalog.ts";
-import {
-  Catalog,
-  contentKey,
-  openCatalog,
-  readCatalog,
-  type ContentKey,
-} from "../backup/catalog.ts";
+import { Catalog, openCatalog, readCatalog } from "../backup/catalog.ts";
+import { contentKey, type ContentKey } from "../backup/content-key.ts";
 import { InodeLedger } from "../backup/inode-ledger.ts";
 import {
   listSnapshots,

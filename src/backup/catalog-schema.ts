@@ -1,5 +1,5 @@
 // The tables of catalog.db: every job with its outcome, every verification, when stored content was last read and
-// matched, and what the schedule did. It can be lost: the snapshots themselves are the truth (catalog.ts rebuilds).
+// matched, which files were found damaged, and what the schedule did. It can be lost: the snapshots themselves are the truth (catalog.ts rebuilds).
 
 import type { SqliteDatabase } from "../system/database.ts";
 
@@ -42,6 +42,8 @@ export interface VerificationRow {
   readonly whole: number;
   readonly files_checked: number;
   readonly files_failed: number;
+  /** How many of those are not in `damage`. */
+  readonly unlisted: number;
   readonly bytes_checked: number;
   readonly duration_ms: number;
 }
@@ -96,4 +98,21 @@ function createSchema(database: SqliteDatabase): void {
   database.run("CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT");
 }
 
-export const catalogMigrations = [createSchema] as const;
+/** Which files were found damaged. Of what was found before nobody knows: such a row is `unlisted` as a whole. */
+function addDamage(database: SqliteDatabase): void {
+  database.run("ALTER TABLE verifications ADD COLUMN unlisted INTEGER NOT NULL DEFAULT 0");
+  database.run("UPDATE verifications SET unlisted = max(files_failed, 1) WHERE valid = 0");
+  database.run(`
+    CREATE TABLE damage (
+      snapshot TEXT NOT NULL,
+      path BLOB NOT NULL,
+      reason TEXT NOT NULL,
+      inode INTEGER,
+      content INTEGER,
+      at_ms INTEGER NOT NULL,
+      PRIMARY KEY (snapshot, path)
+    ) STRICT, WITHOUT ROWID`);
+  database.run("CREATE INDEX damage_by_content ON damage (inode, content)");
+}
+
+export const catalogMigrations = [createSchema, addDamage] as const;

@@ -11,6 +11,8 @@ import {
   type JobRow,
   type VerificationRow,
 } from "./catalog-schema.ts";
+import type { ContentKey } from "./content-key.ts";
+import { DamageTable } from "./damage-table.ts";
 import { listSnapshots } from "./repository.ts";
 import type { VerifyReport } from "./verify-report.ts";
 import { randomBytes } from "../system/random.ts";
@@ -49,10 +51,13 @@ const catalogPath = (stateDir: AbsolutePath) => joinPath(stateDir, "catalog.db")
 export class Catalog implements Disposable {
   readonly #database: OpenDatabase;
   readonly #options: CatalogOptions;
+  /** Which files were found damaged. */
+  readonly damage: DamageTable;
 
   constructor(database: OpenDatabase, options: CatalogOptions) {
     this.#database = database;
     this.#options = options;
+    this.damage = new DamageTable(database);
   }
 
   /** Where a damaged predecessor was put. */
@@ -122,13 +127,15 @@ export class Catalog implements Disposable {
     );
   }
 
-  /** Records who verified what, when and how well. */
+  /** Records who verified what, when and how well, and which files were found damaged. */
   recordVerification(report: VerifyReport): void {
     const { clock, user } = this.#options;
     this.#database.write("record a verification", () => {
+      const unlisted = this.damage.record(report, clock.nowMs());
       this.#run(
         `INSERT INTO verifications (snapshot, at_ms, user, mode, cached, sample_rate, valid, whole,
-         files_checked, files_failed, bytes_checked, duration_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         files_checked, files_failed, unlisted, bytes_checked, duration_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         [
           report.snapshot,
           clock.nowMs(),
@@ -140,6 +147,7 @@ export class Catalog implements Disposable {
           Number(report.isWhole),
           report.filesChecked,
           report.filesFailed,
+          unlisted,
           report.bytesChecked,
           Math.round(report.durationMs),
         ],
@@ -160,6 +168,7 @@ export class Catalog implements Disposable {
           [inode, content, atMs],
         );
       }
+      this.damage.forgetContent(items);
     });
   }
 
@@ -175,11 +184,15 @@ export class Catalog implements Disposable {
     });
   }
 
-  /** Forgets content that was last seen before a moment and is not verified again: of removed snapshots. */
-  pruneContent(beforeMs: number): void {
-    this.#database.write("forget content", () =>
-      this.#run("DELETE FROM content WHERE at_ms < ?", [beforeMs]),
-    );
+  /**
+   * Forgets content, and damage, that was last seen before a moment and not since: of removed snapshots.
+   * @param existing ids of those there are
+   */
+  pruneContent(beforeMs: number, existing: ReadonlySet<string>): void {
+    this.#database.write("forget content", () => {
+      this.#run("DELETE FROM content WHERE at_ms < ?", [beforeMs]);
+      this.damage.prune(beforeMs, existing);
+    });
   }
 
   /** Newest first. A running job whose process is gone is a failed one. */
@@ -288,16 +301,6 @@ function withoutDead(job: JobRow): JobRow {
     error_code: "JOB_DIED",
     error: "its process ended before it did",
   };
-}
-
-/** What stored content is known by: the inode that holds it and the first bits of its SHA-256. */
-export interface ContentKey {
-  readonly inode: number;
-  readonly content: number;
-}
-
-export function contentKey(ino: bigint, sha256: string): ContentKey {
-  return { inode: Number(ino), content: Number.parseInt(sha256.slice(0, 12), 16) };
 }
 
 /**

@@ -11,6 +11,15 @@ export interface VerifyFailure {
   /** `[start, end)` in bytes of the stored file. */
   readonly ranges: readonly ByteRange[];
   readonly errno?: string | undefined;
+  /** The inode there and what it should hold: other snapshots may share it. */
+  readonly stored?: StoredContent | undefined;
+}
+
+/** A stored file beyond its name. */
+export interface StoredContent {
+  readonly ino: bigint;
+  /** Of the bytes as they are stored. */
+  readonly sha256: string;
 }
 
 export interface VerifyReport {

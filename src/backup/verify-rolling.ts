@@ -4,7 +4,8 @@
 import { formatBytes, formatDuration } from "../core/index.ts";
 import { readText, type Clock } from "../system/index.ts";
 import { statExact } from "../system/native.ts";
-import { contentKey, type Catalog, type ContentKey } from "./catalog.ts";
+import type { Catalog } from "./catalog.ts";
+import { contentKey, type ContentKey } from "./content-key.ts";
 import { fromText } from "./format/byte-path.ts";
 import { storedPath, type FileEntry } from "./format/manifest.ts";
 import { InodeLedger } from "./inode-ledger.ts";

@@ -6,6 +6,7 @@ import { isErrno } from "../system/errno.ts";
 import { walkTree, type WalkedEntry } from "../system/tree-walk.ts";
 import { fromText, type BytePath } from "./format/byte-path.ts";
 import { type FileEntry, type ManifestEntry, storedPath } from "./format/manifest.ts";
+import type { StoredContent } from "./verify-report.ts";
 
 export type StructureReason =
   "missing" | "extra" | "type" | "size" | "mode" | "target" | "unreadable";
@@ -15,6 +16,8 @@ export interface StructureFailure {
   readonly path: BytePath;
   readonly reason: StructureReason;
   readonly errno?: string | undefined;
+  /** Where a file lies there. */
+  readonly stored?: StoredContent | undefined;
 }
 
 /** A file whose shell is sound: its content can be checked. */
@@ -88,10 +91,16 @@ function* compareEntry(entry: ManifestEntry, walked: WalkedEntry): Generator<Com
     if (walked.target !== entry.target) yield fail("target");
     return;
   }
-  if ((stat.mode & 0o7777) !== entry.mode) yield fail("mode");
+  const stored = entry.type === "file" ? storedContent(entry, stat) : undefined;
+  if ((stat.mode & 0o7777) !== entry.mode) yield { failure: { path, reason: "mode", stored } };
   if (entry.type !== "file") return;
-  if (stat.sizeBytes !== entry.size) yield fail("size");
+  if (stat.sizeBytes !== entry.size) yield { failure: { path, reason: "size", stored } };
   else yield { file: { entry, stat } };
+}
+
+/** What is known of a stored file beyond its name. */
+export function storedContent(entry: FileEntry, { ino }: ExactStat): StoredContent {
+  return { ino, sha256: (entry.packed ?? entry).sha256 };
 }
 
 function comparePacked(base: string, entry: FileEntry): Compared {
@@ -99,7 +108,9 @@ function comparePacked(base: string, entry: FileEntry): Compared {
   try {
     const stat = statExact(`${base}/${path}`);
     if ((stat.mode & typeMask) !== typeBits.file) return { failure: { path, reason: "type" } };
-    if (stat.sizeBytes !== entry.packed?.size) return { failure: { path, reason: "size" } };
+    if (stat.sizeBytes !== entry.packed?.size) {
+      return { failure: { path, reason: "size", stored: storedContent(entry, stat) } };
+    }
     return { file: { entry, stat } };
   } catch (thrown) {
     if (!isErrno(thrown)) throw thrown;

@@ -17,7 +17,7 @@ import { type Choice, chooseAll, chooseRandom } from "./sampling.ts";
 import { checkMetadata, readManifest } from "./snapshot-reader.ts";
 import { createCheckedBytes, readCheckedBytes } from "./verify-progress.ts";
 import { FailureList, type VerifyReport } from "./verify-report.ts";
-import { compareTree, findExtraPacked, type SoundFile } from "./verify-structure.ts";
+import { compareTree, findExtraPacked, storedContent, type SoundFile } from "./verify-structure.ts";
 
 export interface VerifyOptions {
   readonly mode: "quick" | "full";
@@ -256,7 +256,7 @@ class Verification {
         this.showProgress(); // where nothing is read nothing else has its turn
       }
       if (failure !== undefined) {
-        this.#fail(failure.path, failure.reason, failure.errno);
+        this.#failures.add({ ranges: [], ...failure });
         continue;
       }
       // a file that failed by structure has a position too: counted by the files seen so far
@@ -326,7 +326,8 @@ class Verification {
       if (path === undefined || open === undefined) continue;
       // of a file beyond those listed only the first wrong part is counted
       if (!open.hasFailed || this.#failures.has(path)) {
-        this.#failures.add({ path, reason, ranges, errno });
+        const stored = storedContent(open.file.entry, open.file.stat);
+        this.#failures.add({ path, reason, ranges, errno, stored });
       }
       open.hasFailed = true;
       const { stat } = open.file;
@@ -356,7 +357,7 @@ class Verification {
       const found = this.#ledger.failed.get(`${file.stat.dev}:${file.stat.ino}`);
       const path = storedPath(file.entry);
       if (found === undefined || this.#failures.has(path)) continue;
-      this.#failures.add({ path, ...found });
+      this.#failures.add({ path, ...found, stored: storedContent(file.entry, file.stat) });
     }
   }
 }

@@ -41,6 +41,8 @@ export const schema = document("backup-create", "a snapshot that was made", {
   written_bytes: count,
   stored_bytes: count,
   linked_files: count,
+  renewed_files: count,
+  renewed: list(object({ path: text, "path_b64?": text })),
   resumed_files: count,
   packed_files: count,
   skipped: list(skipped),

@@ -159,7 +159,7 @@ export class SnapshotBuilder {
       return;
     // what a killed run linked is there already: each of those goes the long way
     this.#links = new LinkRuns(parent.directory, partial.directory, !partial.isResumed);
-    return new UnchangedFiles(cursor, names, this.sharing.trustedBeforeNs);
+    return new UnchangedFiles(cursor, names, this.sharing.trustedBeforeNs, parent.damaged.paths);
   }
 
   /** Adds an unchanged file to those before it. */

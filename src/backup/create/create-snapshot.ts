@@ -171,7 +171,7 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
   const snapshots = listSnapshots(options.repositoryPath);
   const parent =
     options.type === "incremental"
-      ? chooseParent(snapshots, identity, options.area, (text) => warnings.push(text))
+      ? chooseParent(snapshots, { ...options, identity }, (text) => warnings.push(text))
       : undefined;
   const survey = await surveySource(options, system, signal, (doneItems) =>
     deps.onProgress({ activity: "looking", doneItems }),
@@ -307,6 +307,8 @@ function toReport(
     written_bytes: builder.sharing.counts.writtenBytes,
     stored_bytes: counts.stored_bytes,
     linked_files: counts.linked_files,
+    renewed_files: builder.sharing.counts.renewedFiles,
+    renewed: builder.sharing.renewed,
     resumed_files: builder.sharing.counts.resumedFiles,
     packed_files: counts.packed_files,
     skipped: record.skipped,

@@ -69,7 +69,8 @@ export class ContentIndex {
     const directory = toLatin1(parent.directory);
     try {
       for (const entry of parentEntries(parent)) {
-        if (entry.type === "file" && entry.hardlink === undefined) this.#add(entry, directory);
+        if (entry.type !== "file" || entry.hardlink !== undefined) continue;
+        if (!parent.damaged.paths.has(entry.path)) this.#add(entry, directory);
       }
     } catch (thrown) {
       if (!(thrown instanceof CitadelError)) throw thrown; // what it says further on is not to be relied on

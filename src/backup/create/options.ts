@@ -2,7 +2,9 @@
 // them from the settings.
 
 import type { AbsolutePath } from "../../core/index.ts";
+import type { JsonPath } from "../format/byte-path.ts";
 import type { SnapshotArea, SkippedPath } from "../format/index.ts";
+import type { KnownDamage } from "../known-damage.ts";
 import type { ExtraAlgorithm, PackMethod, SnapshotKind } from "../format/index.ts";
 
 export interface CreateOptions {
@@ -27,6 +29,8 @@ export interface CreateOptions {
   /** Null: everything lies under `data/`. */
   readonly compression: { readonly method: PackMethod; readonly level: number } | null;
   readonly deduplicate: boolean;
+  /** What was found damaged in the repository: none of it is shared. */
+  readonly knownDamage?: KnownDamage | undefined;
   /** Beside sha256, which is always there. */
   readonly extraChecksums: readonly ExtraAlgorithm[];
   readonly crossFileSystems: boolean;
@@ -74,6 +78,10 @@ export interface CreateReport {
   readonly written_bytes: number;
   readonly stored_bytes: number;
   readonly linked_files: number;
+  /** Unchanged, and yet read again: what the parent holds of them was found damaged. */
+  readonly renewed_files: number;
+  /** The first 1,000 of those. */
+  readonly renewed: readonly JsonPath[];
   /** Taken over from the partial of a killed run. */
   readonly resumed_files: number;
   readonly packed_files: number;

@@ -1,7 +1,15 @@
 // The snapshot that this one builds on: chosen by what the source is and by being complete, never by a name; read
 // beside the walk, entry by entry, as both are in the order of path bytes.
 
-import { CitadelError, joinPath, nameOf, parentOf, type AbsolutePath } from "../../core/index.ts";
+import {
+  CitadelError,
+  counted,
+  joinPath,
+  nameOf,
+  parentOf,
+  type AbsolutePath,
+} from "../../core/index.ts";
+import { statExact } from "../../system/native.ts";
 import { pinOwn } from "../../system/pinned-directory.ts";
 import { readBlocks } from "../../system/stored-files.ts";
 import {
@@ -12,25 +20,53 @@ import {
   parseManifest,
   parseManifestLine,
   type SnapshotRecord,
+  storedPath,
 } from "../format/index.ts";
+import { contentKey, contentText } from "../content-key.ts";
+import { fromText } from "../format/byte-path.ts";
+import { type KnownDamage, noKnownDamage } from "../known-damage.ts";
 import { type FoundSnapshot, readRecord } from "../repository.ts";
 
 export interface Parent extends Disposable {
   /** The way to it through its descriptor: what is linked from it is what was looked at. */
   readonly directory: AbsolutePath;
   readonly record: SnapshotRecord;
+  /** What of it must not be shared. */
+  readonly damaged: DamagedFiles;
 }
 
-/** The newest complete snapshot of the same source whose manifest is sound, and that nobody else could have made. */
+/** Files of a parent that a verification found damaged, under whatever name. */
+export interface DamagedFiles {
+  readonly paths: ReadonlySet<BytePath>;
+  /** What they should hold, as stored. */
+  readonly bytes: number;
+}
+
+/** What a parent is chosen by. */
+export interface WantedParent {
+  readonly identity: string;
+  readonly area: string;
+  readonly knownDamage?: KnownDamage | undefined;
+}
+
+/**
+ * The newest complete snapshot of the same source whose manifest is sound, and that nobody else could have made; none
+ * of which it is not known how much of it is damaged.
+ */
 export function chooseParent(
   snapshots: readonly FoundSnapshot[],
-  identity: string,
-  area: string,
+  { identity, area, knownDamage = noKnownDamage }: WantedParent,
   warn: (text: string) => void,
 ): Parent | undefined {
   for (const { id, record, directory, state } of snapshots.toReversed()) {
     if (state !== "complete" || record?.source_identity !== identity) continue;
     if (record.area !== area) continue;
+    if (knownDamage.unclear.has(id)) {
+      warn(
+        `snapshot ${id} was found damaged, and not in which of its files: not used as parent; \`citadel-agent backup repair ${id}\` mends it`,
+      );
+      continue;
+    }
     const pin = pinOwn(parentOf(directory), nameOf(directory));
     if (pin === undefined) {
       warn(`snapshot ${id} belongs to somebody else, or is open to others: not used as parent`);
@@ -42,9 +78,17 @@ export function chooseParent(
       held.source_identity === identity &&
       hashOf(joinPath(pin.through, manifestName)) === held.manifest_sha256
     ) {
+      const damaged = damagedFiles(pin.through, id, knownDamage);
+      const { size } = damaged.paths;
+      if (size > 0) {
+        warn(
+          `the parent ${id} was found damaged: ${counted(size, "file")} of it ${size === 1 ? "is" : "are"} not shared but read from the source again; \`citadel-agent backup repair ${id}\` mends it`,
+        );
+      }
       return {
         directory: pin.through,
         record: held,
+        damaged,
         [Symbol.dispose]: () => pin[Symbol.dispose](),
       };
     }
@@ -52,6 +96,39 @@ export function chooseParent(
     warn(`snapshot ${id} is damaged (its manifest): not used as parent`);
   }
   return undefined;
+}
+
+/** Which files of a snapshot are known to be damaged: by their path, or as they share the inode of such a one. */
+function damagedFiles(directory: AbsolutePath, id: string, known: KnownDamage): DamagedFiles {
+  const byPath = known.paths.get(id);
+  const paths = new Set<BytePath>();
+  let bytes = 0;
+  if (byPath === undefined && known.contents.size === 0) return { paths, bytes };
+  const suspects = new Set(Array.from(known.contents, (text) => text.slice(text.indexOf(" "))));
+  for (const entry of entriesOf(directory)) {
+    if (entry.type !== "file") continue;
+    const stored = entry.packed ?? entry;
+    const place = storedPath(entry);
+    const key = contentKey(0n, stored.sha256);
+    const isDamaged =
+      byPath?.has(place) === true ||
+      (suspects.has(` ${key.content}`) &&
+        isKnownDamaged(known, `${fromText(directory)}/${place}`, stored.sha256));
+    if (!isDamaged) continue;
+    paths.add(entry.path);
+    if (entry.hardlink === undefined) bytes += stored.size;
+  }
+  return { paths, bytes };
+}
+
+/** Whether the file that lies there is one that was found damaged. @param path one character per byte */
+export function isKnownDamaged(known: KnownDamage, path: string, sha256: string): boolean {
+  if (known.contents.size === 0) return false;
+  try {
+    return known.contents.has(contentText(contentKey(statExact(path).ino, sha256)));
+  } catch {
+    return false; // it is not there: nobody can link it
+  }
 }
 
 function recordOf(directory: string): SnapshotRecord | undefined {
@@ -84,7 +161,11 @@ export function trustedBeforeNs(parent: Parent | undefined): bigint {
 
 /** All entries of a parent, in order. */
 export function parentEntries(parent: Parent): Generator<ManifestEntry> {
-  return parseManifest(readBlocks(joinPath(parent.directory, manifestName)));
+  return entriesOf(parent.directory);
+}
+
+function entriesOf(directory: AbsolutePath): Generator<ManifestEntry> {
+  return parseManifest(readBlocks(joinPath(directory, manifestName)));
 }
 
 /**

@@ -64,7 +64,7 @@ export async function planSnapshot(
   const snapshots = listSnapshots(options.repositoryPath);
   const parent =
     options.type === "incremental"
-      ? chooseParent(snapshots, identity, options.area, (text) => warnings.push(text))
+      ? chooseParent(snapshots, { ...options, identity }, (text) => warnings.push(text))
       : undefined;
   const survey = await surveySource(options, system, signal);
   warnings.push(...emptySource(survey, options));
@@ -79,7 +79,7 @@ export async function planSnapshot(
   collect(() => checkSpace(needed, survey.entries, options));
   const cursor = new ParentCursor(parent);
   try {
-    const found = await compare(options, system, cursor, signal);
+    const found = await compare(options, system, cursor, signal, parent?.damaged.paths);
     return {
       source: options.sourcePath,
       to: joinPath(options.repositoryPath, areaDirectories[options.area]),
@@ -106,6 +106,7 @@ async function compare(
   system: Pick<System, "clock">,
   cursor: ParentCursor,
   signal: AbortSignal,
+  damaged: ReadonlySet<BytePath> = new Set(),
 ) {
   const found = { copy_files: 0, copy_bytes: 0, link_files: 0, skipped_total: 0 };
   const skipped: SkippedPath[] = [];
@@ -126,7 +127,8 @@ async function compare(
     else if (isForeignMount) skip(path, "mount_point");
     else if ((stat.mode & typeMask) !== regularType) continue;
     else if (stat.linkCount > 1 && !isFirstName(seen, stat)) found.link_files += 1;
-    else if (former?.type === "file" && isUnchanged(former, stat)) found.link_files += 1;
+    else if (former?.type === "file" && isUnchanged(former, stat) && !damaged.has(former.path))
+      found.link_files += 1;
     else {
       found.copy_files += 1;
       found.copy_bytes += stat.sizeBytes;

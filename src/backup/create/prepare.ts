@@ -36,7 +36,12 @@ export function previousOf(
  */
 export function neededBytes(
   survey: Pick<Survey, "bytes" | "storedBytes">,
-  parent: { readonly record: Pick<SnapshotRecord, "counts"> } | undefined,
+  parent:
+    | {
+        readonly record: Pick<SnapshotRecord, "counts">;
+        readonly damaged?: { readonly bytes: number };
+      }
+    | undefined,
 ): number {
   if (parent === undefined) return survey.storedBytes;
   const { bytes, source_blocks_bytes: blocks } = parent.record.counts;
@@ -44,5 +49,6 @@ export function neededBytes(
     blocks === undefined
       ? Math.min(survey.bytes - bytes, survey.storedBytes)
       : survey.storedBytes - blocks;
-  return Math.max(growth, Math.ceil(survey.storedBytes / 100));
+  const damagedBytes = parent.damaged?.bytes ?? 0; // stored anew
+  return Math.max(growth, Math.ceil(survey.storedBytes / 100)) + damagedBytes;
 }

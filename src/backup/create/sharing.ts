@@ -6,12 +6,21 @@ import { statExact, type ExactStat } from "../../system/native.ts";
 import { removeFile } from "../../system/raw-file.ts";
 import type { CopiedContent } from "../copy/job.ts";
 import { smallFileBytes } from "../copy/job.ts";
-import { type BytePath, type FileEntry, type ManifestEntry, storedPath } from "../format/index.ts";
+import {
+  type BytePath,
+  type FileEntry,
+  jsonPath,
+  type JsonPath,
+  type ManifestEntry,
+  maxSkippedListed,
+  storedPath,
+} from "../format/index.ts";
+import { noKnownDamage } from "../known-damage.ts";
 import type { BuildContext } from "./builder.ts";
 import { ContentIndex, type Shareable } from "./dedupe.ts";
 import { typeOfMode, unchangedEntry } from "./entry.ts";
 import { type LinkOutcome, makeParents, replaceByLink, shareStored } from "./linking.ts";
-import { trustedBeforeNs } from "./parent.ts";
+import { isKnownDamaged, trustedBeforeNs } from "./parent.ts";
 import { toLatin1 } from "./partial.ts";
 
 export class Sharing {
@@ -21,7 +30,10 @@ export class Sharing {
     writtenBytes: 0,
     linkedFiles: 0,
     resumedFiles: 0,
+    renewedFiles: 0,
   };
+  /** The first of those that are unchanged and were not taken from the parent, as that is damaged there. */
+  readonly renewed: JsonPath[] = [];
   /** Whether anything may be shared at all: never for a full backup. */
   readonly isAllowed: boolean;
   /** Files changed later may have changed again unseen while the parent's run read them. */
@@ -62,6 +74,11 @@ export class Sharing {
     if (!isSame || (former.packed !== undefined && options.compression === null)) return undefined;
     if (options.extraChecksums.some((name) => former.digests?.[name] === undefined))
       return undefined;
+    if (parent.damaged.paths.has(former.path)) {
+      this.counts.renewedFiles += 1;
+      if (this.renewed.length < maxSkippedListed) this.renewed.push(jsonPath(path));
+      return undefined;
+    }
     const entry = unchangedEntry(path, stat, former, names);
     const existing = `${toLatin1(parent.directory)}/${storedPath(former)}`;
     if (this.#share(existing, entry) !== "linked") return undefined;
@@ -80,8 +97,12 @@ export class Sharing {
     ) {
       return undefined;
     }
+    const { knownDamage = noKnownDamage } = this.#context.options;
+    const place = `${this.#root}/${storedPath(found)}`;
+    // it may be a link to content of the parent that was found damaged since
+    if (isKnownDamaged(knownDamage, place, (found.packed ?? found).sha256)) return undefined;
     try {
-      const stored = statExact(`${this.#root}/${storedPath(found)}`);
+      const stored = statExact(place);
       if (typeOfMode(stored.mode) !== "file") return undefined;
       if (stored.sizeBytes !== (found.packed?.size ?? found.size)) return undefined;
     } catch (thrown) {

@@ -28,13 +28,20 @@ export class UnchangedFiles {
   readonly #cursor: ParentCursor;
   readonly #names: OwnerNames;
   readonly #trustedSeconds: number;
+  readonly #damaged: ReadonlySet<BytePath>;
   #ownerKey = -1;
   #ownerMode = -1;
   #ownerGid = -1;
   #owner = "";
 
-  /** @param trustedBeforeNs files changed later than this go the long way */
-  constructor(cursor: ParentCursor, names: OwnerNames, trustedBeforeNs: bigint) {
+  /** @param trustedBeforeNs files changed later than this go the long way @param damaged files of the parent */
+  constructor(
+    cursor: ParentCursor,
+    names: OwnerNames,
+    trustedBeforeNs: bigint,
+    damaged: ReadonlySet<BytePath>,
+  ) {
+    this.#damaged = damaged;
     this.#cursor = cursor;
     this.#names = names;
     this.#trustedSeconds = Number(trustedBeforeNs / 1_000_000_000n);
@@ -47,6 +54,7 @@ export class UnchangedFiles {
     const times = stat.timesText;
     if (times === undefined || walked.nameAddress === 0 || walked.isForeignMount) return undefined;
     if (times.ctimeSeconds >= this.#trustedSeconds || !plainName.test(path)) return undefined;
+    if (this.#damaged.size > 0 && this.#damaged.has(path as BytePath)) return undefined;
     const start =
       `{"path":"${path}","type":"file","size":${stat.sizeBytes},${this.#ownerOf(stat)}` +
       `,"mtime_ns":"${times.mtimeNs}","ino":"${times.ino}","ctime_ns":"${times.ctimeNs}",${digestMark}`;

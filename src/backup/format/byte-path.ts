@@ -45,8 +45,14 @@ export function displayPath(path: BytePath): string {
   return ascii.test(path) ? path : toBytes(path).toString("utf8");
 }
 
+/** `path_b64` where the bytes are not UTF-8. */
+export interface JsonPath {
+  readonly path: string;
+  readonly path_b64?: string;
+}
+
 /** `{path}`, and `path_b64` beside it where the bytes are not UTF-8. */
-export function jsonPath(path: BytePath): { path: string; path_b64?: string } {
+export function jsonPath(path: BytePath): JsonPath {
   if (toText(path) !== undefined) return { path: displayPath(path) };
   return { path: displayPath(path), path_b64: toBytes(path).toString("base64") };
 }

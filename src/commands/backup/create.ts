@@ -174,6 +174,11 @@ export function formatOutcome({ report, verification }: CreateOutcome): string {
     `copied     ${formatBytes(report.copied_bytes)} in ${counted(copied_files, "file")}${formatWritten(report)}`,
   ];
   if (linked_files > 0) lines.push(`linked     ${counted(linked_files, "file")} to equal content`);
+  if (report.renewed_files > 0) {
+    lines.push(
+      `renewed    ${counted(report.renewed_files, "unchanged file")}, read from the source again: damaged in the parent`,
+    );
+  }
   if (names > 0) lines.push(`names      ${counted(names, "hard link")} to files counted above`);
   if (resumed_files > 0) {
     lines.push(`resumed    ${counted(resumed_files, "file")} that an interrupted run had copied`);

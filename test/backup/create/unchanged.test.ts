@@ -24,6 +24,7 @@ const far = BigInt(Date.now() + 3_600_000) * 1_000_000n;
 async function takenAfter(
   change: (source: string, parent: string) => void,
   trustedBeforeNs = far,
+  damaged: BytePath[] = [],
 ): Promise<{ taken: string[]; linked: string[] }> {
   using world = openBackupWorld(dir);
   const { root: place, source } = world;
@@ -41,7 +42,8 @@ async function takenAfter(
     [Symbol.dispose]: () => {},
   } as unknown as Parent;
   const cursor = new ParentCursor(parent);
-  const unchanged = new UnchangedFiles(cursor, new OwnerNames(createSystem()), trustedBeforeNs);
+  const names = new OwnerNames(createSystem());
+  const unchanged = new UnchangedFiles(cursor, names, trustedBeforeNs, new Set(damaged));
   using links = new LinkRuns(directory, target, true);
   const taken: string[] = [];
   for (const walked of walkTree(source, { crossFileSystems: false })) {
@@ -92,6 +94,10 @@ test("another size, time, mode, inode or owner is a change", async () => {
 
 test("a file changed too recently to be trusted is not taken over", async () => {
   expect((await takenAfter(() => {}, 1_000_000_000n)).taken).toEqual([]);
+});
+
+test("a file that is known to be damaged in the parent is not taken over", async () => {
+  expect((await takenAfter(() => {}, far, ["b.bin" as BytePath])).taken).toEqual(["sub/c"]);
 });
 
 test("a stored file that is gone or has another size is not linked", async () => {
