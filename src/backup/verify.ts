@@ -100,6 +100,7 @@ class Verification {
   #bytesRead = 0;
   #credited = 0;
   #isCutShort = false;
+  readonly #remarks: string[] = [];
   /** Counted by the workers, piece by piece. */
   readonly #passed = createCheckedBytes();
   /** What was known without reading it again. */
@@ -122,6 +123,7 @@ class Verification {
       const { state } = snapshot;
       const reason = state === "partial" ? state : state === "unknown" ? "unreadable" : "damaged";
       this.#fail(fromText(snapshotJsonName), reason);
+      if (snapshot.why !== undefined) this.#remarks.push(`${snapshot.id}: ${snapshot.why}`);
       return;
     }
     this.#checkTopLevel(snapshot.record);
@@ -173,7 +175,7 @@ class Verification {
       durationMs,
       failures: this.#failures.toArray(),
       isWhole: isWhole && this.#failures.count === 0,
-      remarks: this.#isCutShort ? ["stopped at the end of its budget: not all was checked"] : [],
+      remarks: this.#remarks,
     };
   }
 
@@ -241,6 +243,8 @@ class Verification {
     const allowed = async (size: number) => {
       context.signal?.throwIfAborted();
       if (context.pace === undefined || (await context.pace(size))) return true;
+      if (!this.#isCutShort)
+        this.#remarks.push("stopped at the end of its budget: not all was checked");
       this.#isCutShort = true;
       return false;
     };

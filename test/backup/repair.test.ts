@@ -330,3 +330,59 @@ test.skipIf(process.getuid?.() !== 0)(
   },
   60_000,
 );
+
+test("a list of sums is made again from the manifest and proved; one that is named to do harm is not written", async () => {
+  const source = `${dir}/lists-source`;
+  fs.mkdirSync(source);
+  fs.writeFileSync(`${source}/a\nb`, "plain");
+  fs.writeFileSync(`${source}/packed`, "x".repeat(100_000));
+  const root = `${dir}/lists-host`;
+  fs.mkdirSync(`${root}/mnt/citadel-backup`, { recursive: true });
+  fs.cpSync(source, `${root}/mnt/citadel-models/active`, { recursive: true });
+  const made = await runCli(["--root", root, "backup", "create"], {
+    env: { BACKUP_CHECKSUM_ALGORITHM: "sha512" },
+  });
+  expect(made.exitCode).toBe(0);
+  const [snapshot] = listSnapshots(`${root}/mnt/citadel-backup`);
+  if (snapshot === undefined) throw new Error("no snapshot");
+  const names = ["SHA256SUMS", "SHA256SUMS.packed", "SHA512SUMS"];
+  const read = () => names.map((name) => fs.readFileSync(`${snapshot.directory}/${name}`, "utf8"));
+  const before = read();
+  fs.rmSync(`${snapshot.directory}/SHA256SUMS`);
+  fs.writeFileSync(`${snapshot.directory}/SHA256SUMS.packed`, "harmed");
+  fs.rmSync(`${snapshot.directory}/SHA512SUMS`);
+  fs.mkdirSync(`${snapshot.directory}/SHA512SUMS`);
+  const repaired = await runCli(["--root", root, "backup", "repair", "latest"]);
+  expect(repaired.stdout).toContain("healed SHA256SUMS (from the manifest)");
+  expect(repaired.exitCode).toBe(0);
+  expect(read()).toEqual(before);
+  const { record } = snapshot;
+  if (record === undefined) throw new Error("no record");
+  const wrong = {
+    ...record,
+    sums_sha256: { SHA256SUMS: "0".repeat(64), "../evil": "0".repeat(64) },
+  };
+  const failures = Object.keys(wrong.sums_sha256).map((path) => ({
+    path: path as never,
+    reason: "missing",
+    ranges: [],
+  }));
+  const found = { ...(await verify(snapshot)), failures };
+  const report = await repairSnapshot({ ...snapshot, record: wrong }, found, { others: [] });
+  expect(report.lost).toHaveLength(2);
+  expect(read()).toEqual(before);
+  expect(fs.readdirSync(`${root}/mnt/citadel-backup/models`)).not.toContain("evil");
+}, 60_000);
+
+test("a directory in the place of a file has no other names", async () => {
+  const source = `${dir}/directory-source`;
+  fs.mkdirSync(source);
+  fs.writeFileSync(`${source}/file`, "content");
+  const built = buildSnapshot(`${dir}/directory-repo`, source);
+  fs.rmSync(`${built.directory}/data/file`);
+  fs.mkdirSync(`${built.directory}/data/file`);
+  const snapshot = open(built.directory);
+  const report = await repairSnapshot(snapshot, await verify(snapshot), { others: [] });
+  expect(report.healed).toHaveLength(1);
+  expect(report.namesLeft).toBe(0);
+});

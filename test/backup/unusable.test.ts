@@ -55,6 +55,10 @@ for (const [how, harm] of breaks) {
     const verified = await agent("verify", "latest", "--json");
     expect(verified.exitCode).toBe(3);
     expect(verified.json()).toMatchObject({ snapshot: second.id, valid: false });
+    // list and verify give the same reason
+    const listed = (await agent("list", "--json")).json<Listed>().snapshots;
+    const why = listed.find(({ id }) => id === second.id)?.why;
+    expect(verified.json()["remarks"]).toEqual([`${second.id}: ${why}`]);
     expect((await agent("verify", "latest:active")).stdout).toContain(`${second.id}: NOT VALID`);
     expect((await agent("repair", "latest")).exitCode).toBe(3);
     const run = await agent("restore", "latest", "--to", "/restored", "--json");

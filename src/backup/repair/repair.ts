@@ -13,10 +13,12 @@ import {
   type ManifestEntry,
   storedPath,
 } from "../format/manifest.ts";
+import type { SnapshotRecord } from "../format/snapshot-json.ts";
 import type { FoundSnapshot } from "../repository.ts";
 import { readManifest } from "../snapshot-reader.ts";
 import type { VerifyReport } from "../verify-report.ts";
 import { type Donors, findDonors } from "./donors.ts";
+import { healList } from "./heal-list.ts";
 import { NotWritten, healFile } from "./heal-file.ts";
 import { type Sharer, Replacements, mendSharers } from "./sharers.ts";
 import { SnapshotTree } from "./snapshot-tree.ts";
@@ -103,6 +105,7 @@ export async function repairSnapshot(
   }
   const { healed, lost, bytesWritten, replacements } = healer;
   for (const [path, { reason }] of wrong) {
+    if (reason !== "extra" && healer.makeList(record, pin.through, path)) continue;
     if (reason !== "extra") lost.push({ path, reason: `${reason}: for a person to judge` });
     else lost.push({ path, reason: "was never backed up: see what it is", isExtra: true });
   }
@@ -167,6 +170,19 @@ class Healer {
     this.bytesWritten += result.bytesWritten;
     if (result.shared !== undefined) this.replacements.add(result.shared, path, entry.sha256);
     return result.from;
+  }
+
+  /** Lists of sums come from the manifest. @returns whether `path` is one and is as it was */
+  makeList(record: SnapshotRecord, directory: string, path: BytePath): boolean {
+    try {
+      if (!healList(this.tree, directory, record, path)) return false;
+    } catch (thrown) {
+      if (isErrno(thrown, "ENOSPC", "EDQUOT", "EROFS"))
+        throw fromErrno(thrown, "write", this.shown);
+      return false;
+    }
+    this.healed.push({ path, reason: "the manifest" });
+    return true;
   }
 
   #healOther(entry: Exclude<ManifestEntry, FileEntry>): string {

@@ -28,10 +28,11 @@ export interface Inode {
   readonly ino: bigint;
 }
 
-/** The inode at a path. @returns undefined where nothing is, or nothing can be seen */
+/** The inode of the file at a path. @returns undefined where none is, or nothing can be seen */
 export function inodeOf(path: string): (Inode & { readonly linkCount: number }) | undefined {
   try {
-    return statExact(path);
+    const stat = statExact(path);
+    return typeOfMode(stat.mode) === "file" ? stat : undefined;
   } catch {
     return undefined;
   }
