@@ -27,7 +27,7 @@ import { Batches } from "./batches.ts";
 import type { Shareable } from "./dedupe.ts";
 import { type EntryBase, type OwnerNames, baseOf, copiedEntry, typeOfMode } from "./entry.ts";
 import { FirstNames } from "./first-names.ts";
-import { type LinkRun, LinkRuns, maxRunFiles } from "./link-runs.ts";
+import { LinkRuns } from "./link-runs.ts";
 import type { CreateOptions, CreateProgress } from "./options.ts";
 import { OrderedOutput, type Slot, type WrittenLists } from "./ordered-output.ts";
 import { ParentCursor, type Parent } from "./parent.ts";
@@ -35,8 +35,10 @@ import { type Partial, toLatin1 } from "./partial.ts";
 import { placeDirectory, placeSymlink } from "./placing.ts";
 import { Sharing } from "./sharing.ts";
 import { Skips } from "./skips.ts";
-import { sourceRoot, type Survey } from "./source.ts";
+import { sourceRoot } from "./source.ts";
+import type { SurveyGate } from "./survey.ts";
 import { type UnchangedFile, UnchangedFiles } from "./unchanged.ts";
+import { UnchangedRuns } from "./unchanged-runs.ts";
 import { targetFailure } from "./failures.ts";
 
 export interface BuildContext {
@@ -45,7 +47,7 @@ export interface BuildContext {
   readonly partial: Partial;
   readonly parent: Parent | undefined;
   readonly names: OwnerNames;
-  readonly survey: Survey;
+  readonly gate: SurveyGate;
   readonly workers: number;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: CreateProgress) => void;
@@ -54,17 +56,13 @@ export interface BuildContext {
 
 const entriesPerTurn = 1024;
 const entriesPerLook = 4096;
+/** Files that wait to be copied while the source is not judged yet. */
+const maxHeld = 1024;
 
 interface Asked {
   readonly slot: Slot;
   readonly job: CopyOrder;
   readonly guess: Shareable | undefined;
-}
-
-/** A run whose links are being made. */
-interface StartedRun {
-  readonly slot: Slot;
-  readonly files: readonly UnchangedFile[];
 }
 
 export class SnapshotBuilder {
@@ -79,11 +77,10 @@ export class SnapshotBuilder {
   readonly #firstNames = new FirstNames();
   readonly #asked = new Map<number, Asked>();
   readonly #batches = new Batches();
-  readonly #started = new Map<WorkerJob, StartedRun>();
-  #links: LinkRuns | undefined;
-  /** The run that the walk is in. */
-  #run: (LinkRun & { readonly slot: Slot }) | undefined;
+  #runs: UnchangedRuns | undefined;
   #again: CopyOrder[] = [];
+  /** Waits until the source has been judged. */
+  #held: CopyOrder[] = [];
   #sequence = 0;
   #wake: () => void = () => {};
   #doneBytes = 0;
@@ -121,12 +118,13 @@ export class SnapshotBuilder {
 
   /** What the workers have to do, as the walk goes on; all else is done on the way. */
   async *jobs(): AsyncGenerator<WorkerJob> {
-    const { options, signal, system, parent } = this.#context;
+    const { options, signal, system, parent, gate } = this.#context;
     const cursor = new ParentCursor(this.sharing.isAllowed ? parent : undefined);
     const unchanged = this.#openUnchanged(cursor);
     try {
       let turn = 0;
       for (const walked of walkTree(this.#source, options)) {
+        gate.pass(walked);
         if ((turn += 1) % entriesPerTurn === 0) {
           if (turn % entriesPerLook === 0) trimGrownMemory();
           await system.clock.sleep(0);
@@ -134,22 +132,27 @@ export class SnapshotBuilder {
           this.report(walked.path);
         }
         const file = unchanged?.match(walked);
-        if (file !== undefined) yield* this.#addToRun(walked.prefix, file);
+        if (file !== undefined) yield* this.#runs?.add(walked.prefix, file) ?? [];
         else {
-          yield* this.#endRun();
+          yield* this.#runs?.end() ?? [];
           const job = this.#take(walked, cursor);
           if (job !== undefined) yield* this.#enqueue(job);
         }
+        if (this.#held.length >= maxHeld) yield* this.#openGate(() => gate.lookAhead());
         while (this.#output.isFull) {
-          yield* this.#endRun();
+          if (this.#held.length > 0) yield* this.#openGate(() => gate.lookAhead());
+          yield* this.#runs?.end() ?? [];
           yield* this.#flushBatch();
-          if (this.#output.isFull && this.#again.length === 0) await this.#change();
+          if (this.#output.isFull && this.#held.length === 0 && this.#again.length === 0) {
+            await this.#change();
+          }
         }
       }
+      yield* this.#openGate(() => gate.endOfWalk());
       yield* this.#drain();
     } finally {
       cursor.close();
-      this.#links?.[Symbol.dispose]();
+      this.#runs?.[Symbol.dispose]();
     }
   }
 
@@ -158,58 +161,26 @@ export class SnapshotBuilder {
     if (!this.sharing.isAllowed || parent === undefined || options.extraChecksums.length > 0)
       return;
     // what a killed run linked is there already: each of those goes the long way
-    this.#links = new LinkRuns(parent.directory, partial.directory, !partial.isResumed);
+    const links = new LinkRuns(parent.directory, partial.directory, !partial.isResumed);
+    this.#runs = new UnchangedRuns(links, this.#output, {
+      onLinked: (files, failed) => this.#onLinked(files, failed),
+      takeUnlinked: (file) => this.#takeUnlinked(file),
+    });
     return new UnchangedFiles(cursor, names, this.sharing.trustedBeforeNs, parent.damaged.paths);
   }
 
-  /** Adds an unchanged file to those before it. */
-  *#addToRun(prefix: string, file: UnchangedFile): Generator<WorkerJob> {
-    const isLast = this.#run?.prefix === prefix && this.#run.files.length < maxRunFiles;
-    if (!isLast) {
-      yield* this.#endRun();
-      const files: UnchangedFile[] = [];
-      const slot: Slot = { path: file.path, state: "pending", entry: undefined, run: files };
-      this.#run = { prefix, files, slot };
-      this.#output.push(slot);
-    }
-    this.#run?.files.push(file);
-  }
-
-  /** Has the links made of the files that the walk has just passed. */
-  *#endRun(): Generator<WorkerJob> {
-    const run = this.#run;
-    if (run === undefined) return;
-    this.#run = undefined;
-    const started = this.#links?.start(run) ?? [];
-    if (!("kind" in started)) return this.#settleRun(run, started);
-    this.#started.set(started, run);
-    yield started;
-  }
-
-  /** @param failed places of the files that could not be linked: they go the long way */
-  #settleRun({ slot, files }: StartedRun, failed: readonly number[]): void {
-    this.#doneItems += files.length - failed.length;
-    this.sharing.counts.linkedFiles += files.length - failed.length;
+  #onLinked(files: readonly UnchangedFile[], failed: number): void {
+    this.#doneItems += files.length - failed;
+    this.sharing.counts.linkedFiles += files.length - failed;
     for (const file of files) this.#doneBytes += file.size;
-    if (failed.length === 0) slot.state = "done";
-    else {
-      const slots: Slot[] = [];
-      let from = 0;
-      const linked = (to: number) => {
-        const run = files.slice(from, to);
-        const [first] = run;
-        if (first === undefined) return;
-        slots.push({ path: first.path, state: "done", entry: undefined, run });
-      };
-      for (const at of failed) {
-        linked(at);
-        from = at + 1;
-        slots.push(...this.#takeUnlinked(files[at] as UnchangedFile));
-      }
-      linked(files.length);
-      this.#output.replace(slot, slots);
-    }
-    this.#output.settle();
+  }
+
+  /** Has the source judged, then gives out what waited for that. Where it is refused, no worker is at work any more. */
+  async *#openGate(judge: () => void | Promise<void>): AsyncGenerator<WorkerJob> {
+    yield* this.#runs?.end() ?? [];
+    if (!this.#context.gate.isOpen) while (this.#runs?.isIdle === false) await this.#change();
+    await judge();
+    for (const job of this.#held.splice(0)) yield* this.#enqueue(job);
   }
 
   /** The long way of a file that was taken for unchanged. */
@@ -238,11 +209,10 @@ export class SnapshotBuilder {
   }
 
   async *#drain(): AsyncGenerator<WorkerJob> {
-    yield* this.#endRun();
     for (;;) {
       yield* this.#flushBatch();
       if (this.#again.length > 0) continue;
-      if (this.#asked.size === 0 && this.#started.size === 0) return;
+      if (this.#asked.size === 0 && this.#runs?.isIdle !== false) return;
       await this.#change();
     }
   }
@@ -255,6 +225,10 @@ export class SnapshotBuilder {
   }
 
   *#enqueue(job: CopyOrder): Generator<WorkerJob> {
+    if (!this.#context.gate.isOpen) {
+      this.#held.push(job);
+      return;
+    }
     for (const orders of this.#batches.add(job)) yield { kind: "copy", orders, task: this.#task };
   }
 
@@ -266,7 +240,9 @@ export class SnapshotBuilder {
 
   /** Says where it is, also while no file ends. */
   report(current = this.#lastPath): void {
-    const { onProgress, survey } = this.#context;
+    const { onProgress, gate } = this.#context;
+    const { survey } = gate;
+    if (!gate.isOpen) return onProgress({ activity: "looking", doneItems: survey.entries });
     const doneBytes = this.#doneBytes + readPassedBytes(this.#task.passed);
     this.#shownBytes = Math.max(this.#shownBytes, doneBytes); // a file that is tried again takes nothing back
     onProgress({
@@ -396,18 +372,10 @@ export class SnapshotBuilder {
 
   /** Takes what a worker answered. @throws what ends the run: the backup disk is full, or fails */
   onAnswer(answer: WorkerAnswer, job: WorkerJob): void {
-    if ("failed" in answer) this.#onLinked(answer.failed, job);
-    else this.#onCopied(answer);
+    if (!("failed" in answer)) this.#onCopied(answer);
+    else if (job.kind === "link") this.#runs?.onAnswer(answer.failed, job);
     this.report();
     this.#wake();
-  }
-
-  #onLinked(failed: readonly number[], job: WorkerJob): void {
-    const run = this.#started.get(job);
-    if (run === undefined || job.kind !== "link") return;
-    this.#started.delete(job);
-    this.#links?.end(job);
-    this.#settleRun(run, failed);
   }
 
   #onCopied(results: readonly CopyResult[]): void {

@@ -21,6 +21,7 @@ import { OwnerNames } from "./entry.ts";
 import { assertTags } from "./tags.ts";
 import {
   commitSnapshot,
+  discardPartial,
   finishDirectories,
   removeLeftovers,
   tagSnapshot,
@@ -39,9 +40,8 @@ import {
   checkWritable,
   emptySource,
   identityOf,
-  surveySource,
-  type Survey,
 } from "./source.ts";
+import { SurveyGate, surveySource } from "./survey.ts";
 
 /** How often progress is looked at where nothing announces it. */
 const progressMs = 200;
@@ -57,8 +57,10 @@ interface Prepared {
   readonly area: PinnedDirectory;
   readonly identity: string;
   readonly parent: Parent | undefined;
-  readonly survey: Survey;
-  readonly isShrunk: boolean;
+  /** Refuses the backup, if the source as a whole calls for it, before anything is copied. */
+  readonly gate: SurveyGate;
+  /** Known when the gate is open. */
+  readonly isShrunk: () => boolean;
   readonly warnings: string[];
 }
 
@@ -123,13 +125,14 @@ async function createOnce(
     partial,
     parent: prepared.parent,
     names: new OwnerNames(system),
-    survey: prepared.survey,
+    gate: prepared.gate,
     workers,
     signal,
     onProgress: deps.onProgress,
     warn: (text) => prepared.warnings.push(text),
   });
-  trimMemory(); // what planning needed is not needed any more; the workers' buffers come now
+  // what looking needed is not needed any more; the workers' buffers come now
+  if (prepared.gate.isOpen) trimMemory();
   let lists: WrittenLists;
   try {
     await copyAll(pool, builder, deps);
@@ -141,6 +144,10 @@ async function createOnce(
       deps.onProgress({ activity: "flushing" }),
     );
     await pool.runAll([{ kind: "flush", path: partial.directory }], () => {});
+  } catch (thrown) {
+    builder.abandon();
+    if (prepared.gate.isRefused && !partial.isResumed) discardPartial(partial, area, id);
+    throw thrown;
   } finally {
     builder.abandon();
     partial.flushJournal();
@@ -173,17 +180,23 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
     options.type === "incremental"
       ? chooseParent(snapshots, { ...options, identity }, (text) => warnings.push(text))
       : undefined;
-  const survey = await surveySource(options, system, signal, (doneItems) =>
-    deps.onProgress({ activity: "looking", doneItems }),
-  );
-  warnings.push(...emptySource(survey, options));
+  const look = () =>
+    surveySource(options, system, signal, (doneItems) =>
+      deps.onProgress({ activity: "looking", doneItems }),
+    );
   const previous = parent?.record ?? previousOf(snapshots, options, system);
-  const isShrunk = checkShrink(survey, previous, options);
+  let isShrunk = false;
+  const gate = new SurveyGate(look, (survey) => {
+    warnings.push(...emptySource(survey, options));
+    isShrunk = checkShrink(survey, previous, options);
+    checkSpace(neededBytes(survey, parent), survey.entries, options);
+  });
+  if (parent === undefined) await gate.lookAhead();
+  else checkSpace(0, 0, options); // links take next to nothing; the rest waits for the gate
   makeDirectories(options.repositoryPath, 0o755);
-  checkSpace(neededBytes(survey, parent), survey.entries, options);
   const area = openArea(options.repositoryPath, options.area, true);
   if (area === undefined) throw new TypeError("the area was to be made");
-  return { area, identity, parent, survey, isShrunk, warnings };
+  return { area, identity, parent, gate, isShrunk: () => isShrunk, warnings };
 }
 
 async function copyAll(
@@ -266,14 +279,14 @@ function toRecord(
       bytes: totals.bytes,
       new_bytes: counts.copiedBytes,
       stored_bytes: totals.storedBytes,
-      source_blocks_bytes: prepared.survey.storedBytes,
+      source_blocks_bytes: prepared.gate.survey.storedBytes,
       linked_files: counts.linkedFiles,
       packed_files: totals.packedFiles,
       skipped: skips.total,
       outside_links: outsideLinks,
     },
     skipped: skips.listed,
-    shrunk: prepared.isShrunk,
+    shrunk: prepared.isShrunk(),
     plain: totals.packedFiles === 0,
     compression: options.compression?.method ?? null,
     chunk_size: chunkSizeBytes,

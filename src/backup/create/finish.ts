@@ -21,7 +21,7 @@ import {
 import { temporaryPrefix } from "../../system/atomic-write.ts";
 import { isProcessAlive, ownPid } from "../../system/process-state.ts";
 import { setMtime, setXattr } from "../../system/native.ts";
-import { pinBelow, type PinnedDirectory } from "../../system/pinned-directory.ts";
+import { isPinnedAt, pinBelow, type PinnedDirectory } from "../../system/pinned-directory.ts";
 import { readBlocks } from "../../system/stored-files.ts";
 import { walkTree } from "../../system/tree-walk.ts";
 import {
@@ -90,6 +90,13 @@ export function removeLeftovers(partial: Partial): void {
       removeTree(`${toLatin1(root)}/${path}`);
     }
   }
+}
+
+/** Removes what was made of a snapshot that is refused after all; no worker is at work in it any more. */
+export function discardPartial(partial: Partial, area: PinnedDirectory, id: string): void {
+  partial.closeWork();
+  const path = `${area.through}/${id}${partialSuffix}`;
+  if (isPinnedAt(partial.pin, path)) removeTree(toLatin1(path));
 }
 
 /**

@@ -24,12 +24,11 @@ import {
   checkSpace,
   checkWritable,
   emptySource,
-  isFirstName,
   existingPart,
   identityOf,
   sourceRoot,
-  surveySource,
 } from "./source.ts";
+import { isFirstName, surveySource } from "./survey.ts";
 
 export interface SnapshotPlan {
   readonly source: string;

@@ -4,7 +4,7 @@ import type { System } from "../../system/index.ts";
 import type { SnapshotRecord } from "../format/index.ts";
 import { ownSnapshots, type FoundSnapshot } from "../repository.ts";
 import type { CreateOptions } from "./options.ts";
-import type { Survey } from "./source.ts";
+import type { Survey } from "./survey.ts";
 
 /** What the snapshot calls its source. */
 export function nameOfSource(options: CreateOptions): string {

@@ -21,60 +21,13 @@ import {
   type System,
 } from "../../system/index.ts";
 import { readlink } from "../../system/index.ts";
-import { trimGrownMemory } from "../../system/memory.ts";
-import { walkTree } from "../../system/tree-walk.ts";
 import { areaDirectories, type SnapshotRecord } from "../format/index.ts";
 import type { CreateOptions } from "./options.ts";
+import type { Survey } from "./survey.ts";
 
 const typeMask = 0o170000;
 const regularType = 0o100000;
 const directoryType = 0o040000;
-
-/** What a walk of the source found. */
-export interface Survey {
-  readonly entries: number;
-  readonly files: number;
-  /** Hard-linked files once. */
-  readonly bytes: number;
-  /** What they take on the disk: less than `bytes` where there are holes. */
-  readonly storedBytes: number;
-}
-
-/** Counts what there is: for the progress, the room it needs and the comparison with the parent. */
-export async function surveySource(
-  options: Pick<CreateOptions, "sourcePath" | "sourceBytes" | "crossFileSystems">,
-  system: Pick<System, "clock">,
-  signal: AbortSignal,
-  onEntries: (count: number) => void = () => {},
-): Promise<Survey> {
-  const survey = { entries: 0, files: 0, bytes: 0, storedBytes: 0 };
-  const seen = new Set<string>();
-  const root = sourceRoot(options);
-  for (const { stat: found, failure } of walkTree(root, options)) {
-    if ((survey.entries += 1) % 4096 === 0) {
-      trimGrownMemory();
-      await system.clock.sleep(0);
-      signal.throwIfAborted();
-      onEntries(survey.entries);
-    }
-    if (failure !== undefined || (found.mode & typeMask) !== regularType) continue;
-    survey.files += 1;
-    if (found.linkCount > 1 && !isFirstName(seen, found)) continue;
-    survey.bytes += found.sizeBytes;
-    survey.storedBytes += Math.min(found.storedBytes, found.sizeBytes + 4096);
-  }
-  return survey;
-}
-
-const maxSeen = 500_000;
-
-/** Whether an inode with several names is met for the first time. */
-export function isFirstName(seen: Set<string>, found: { dev: number; ino: bigint }): boolean {
-  const key = `${found.dev}:${found.ino}`;
-  if (seen.has(key)) return false;
-  if (seen.size < maxSeen) seen.add(key);
-  return true;
-}
 
 /** The source for calls that take one character per byte. */
 export function sourceRoot(options: Pick<CreateOptions, "sourcePath" | "sourceBytes">): string {
