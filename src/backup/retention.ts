@@ -1,7 +1,7 @@
 // Which snapshots are kept, and why: decided from values alone. Plain backups go by age, typed ones by how many of
 // each type; the newest complete and the newest verified of a source never go, nor anything that is not ours.
 
-import { counted } from "../core/index.ts";
+import { counted, formatBytes } from "../core/index.ts";
 import type { FoundSnapshot } from "./repository.ts";
 
 export interface RetentionRules {
@@ -128,8 +128,10 @@ function findObjections(
   const removed = new Set(remove);
   for (const group of bySource(snapshots)) {
     const going = group.filter((snapshot) => removed.has(snapshot));
+    // What they hold, not what they once stored anew: the first of a row of incremental ones stored nearly all of it,
+    // and those that stay hold it too.
     const bytes = (of: readonly FoundSnapshot[]) =>
-      of.reduce((sum, { record }) => sum + (record?.counts.new_bytes ?? 0), 0);
+      of.reduce((sum, { record }) => sum + (record?.counts.bytes ?? 0), 0);
     const source = group[0]?.record?.source ?? "";
     if (going.length * 2 > group.length) {
       objections.push({
@@ -139,7 +141,7 @@ function findObjections(
     } else if (bytes(going) * 2 > bytes(group) && going.length > 0) {
       objections.push({
         code: "CLEANUP_REMOVES_MOST",
-        message: `more than half of the stored bytes of ${source} would go`,
+        message: `snapshots with ${formatBytes(bytes(going))} of the ${formatBytes(bytes(group))} in those of ${source} would go`,
       });
     }
   }

@@ -11,7 +11,7 @@ export interface SourceStatus {
   readonly last_started_ms: number | null;
   /** Content of the newest sound snapshot. */
   readonly bytes: number;
-  /** What all its snapshots stored anew. */
+  /** What all its snapshots stored anew, as it is stored: compressed, without holes. */
   readonly stored_bytes: number;
   /** Content of all snapshots by what is stored for them; 1 where nothing is shared. */
   readonly dedupe_ratio: number | null;
@@ -47,15 +47,19 @@ export function summarizeSources(snapshots: readonly FoundSnapshot[]): SourceSta
     .map(([source, group]) => summarize(source, group));
 }
 
+/** Older records say only how much content that was. */
+const storedAnew = ({ record }: FoundSnapshot) =>
+  record?.counts.new_stored_bytes ?? record?.counts.new_bytes ?? 0;
+
 function summarize(source: string, group: readonly FoundSnapshot[]): SourceStatus {
   const newest = group.findLast(({ state }) => state === "complete");
   const oldest = group[0];
   const sum = (of: (snapshot: FoundSnapshot) => number) =>
     group.reduce((total, one) => total + of(one), 0);
-  const stored = sum(({ record }) => record?.counts.new_bytes ?? 0);
+  const stored = sum(storedAnew);
   const content = sum(({ record }) => record?.counts.bytes ?? 0);
   const spanMs = (group.at(-1)?.startedMs ?? 0) - (oldest?.startedMs ?? 0);
-  const later = stored - (oldest?.record?.counts.new_bytes ?? 0);
+  const later = stored - (oldest === undefined ? 0 : storedAnew(oldest));
   return {
     source,
     snapshots: group.length,

@@ -38,6 +38,8 @@ export const schema = document("backup-create", "a snapshot that was made", {
   bytes: count,
   copied_bytes: count,
   copied_files: count,
+  cloned_bytes: count,
+  cloned_files: count,
   written_bytes: count,
   stored_bytes: count,
   linked_files: count,

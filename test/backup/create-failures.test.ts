@@ -121,6 +121,12 @@ test("a resumed run copies only what is missing and drops what the source no lon
   const report = await world.create({ type: "full" });
   expect(report.resumed_files).toBe(48);
   expect(report.copied_bytes).toBe("changed meanwhile".length);
+  // the killed run stored the rest for this snapshot and no other
+  const [made] = listSnapshots(world.repository);
+  expect(made?.record?.counts).toMatchObject({
+    new_bytes: report.bytes,
+    new_stored_bytes: report.bytes,
+  });
   expect(statExact(`${report.directory}/data/f7`).ino).toBe(kept);
   expect(fs.existsSync(`${report.directory}/data/stray`)).toBe(false);
   expect(fs.existsSync(`${report.directory}/data/f4`)).toBe(false);

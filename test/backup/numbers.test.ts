@@ -1,7 +1,10 @@
 // The figures that backup commands print: they add up, and say no rate that means nothing.
 
 import { expect, test } from "bun:test";
-import { linkSync, mkdirSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { copyFileSync, linkSync, mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { listSnapshots } from "../../src/backup/repository.ts";
+import { summarizeSources } from "../../src/backup/status.ts";
 import { formatOutcome } from "../../src/commands/backup/create.ts";
 import { formatVerify } from "../../src/commands/backup/verify-output.ts";
 import { createStyle } from "../../src/output/index.ts";
@@ -29,6 +32,55 @@ test("files that were copied, linked and named again are all the files there are
   expect(shown).toContain("linked     1 file to equal content\n");
   expect(shown).toContain("names      1 hard link to files counted above\n");
   expect(shown).toMatch(/^took +[\d.]+ m?s$/m);
+});
+
+test("what status calls stored is what lies on the disk: packed, without holes, equal files once", async () => {
+  using world = openBackupWorld();
+  const { source } = world;
+  writeFileSync(`${source}/text`, "the same line again and again\n".repeat(50_000));
+  writeFileSync(`${source}/twin-a`, randomBytes(500_000));
+  copyFileSync(`${source}/twin-a`, `${source}/twin-b`);
+  truncateSync(`${source}/text`, 1_400_000);
+  writeFileSync(`${source}/hole`, "start");
+  truncateSync(`${source}/hole`, 1_000_000_000);
+  const options = { compression: { method: "zstd", level: 3 } } as const;
+  const made = [await world.create(options), await world.create(options)];
+  const [status] = summarizeSources(listSnapshots(world.repository));
+  const onDisk = Number(
+    Bun.spawnSync(["du", "-s", "--block-size=1", ...made.map(({ directory }) => directory)])
+      .stdout.toString()
+      .split("\t")[0],
+  );
+  expect(status?.stored_bytes).toBeGreaterThan(500_000);
+  expect(status?.stored_bytes).toBeLessThan(onDisk);
+  expect(status?.dedupe_ratio).toBeGreaterThan(2 * 1000);
+});
+
+test("files that share blocks with the source are neither copied nor linked, and said", () => {
+  const report = {
+    snapshot: "id",
+    directory: "/b",
+    parent: null,
+    files: 3,
+    bytes: 3 * 2 ** 20,
+    copied_files: 1,
+    copied_bytes: 2 ** 20,
+    written_bytes: 2 ** 20,
+    cloned_files: 2,
+    cloned_bytes: 2 * 2 ** 20,
+    linked_files: 0,
+    renewed_files: 0,
+    resumed_files: 0,
+    packed_files: 0,
+    outside_links: 0,
+    skipped_total: 0,
+    duration_s: 1,
+    bytes_per_s: 1,
+  };
+  const shown = text(report);
+  expect(shown).toContain("copied     1.0 MiB in 1 file\n");
+  expect(shown).toContain("cloned     2.0 MiB in 2 files, blocks shared with the source\n");
+  expect(shown).not.toContain("names");
 });
 
 test("an empty source is said, by the plan and by the run; one with files is not", async () => {

@@ -23,6 +23,8 @@ interface Fake {
   tags?: string[];
   source?: string;
   shrunk?: boolean;
+  bytes?: number;
+  newBytes?: number;
   state?: FoundSnapshot["state"];
 }
 
@@ -31,6 +33,8 @@ function fake({
   tags = [],
   source = "/active",
   shrunk = false,
+  bytes = 100,
+  newBytes = 100,
   state = "complete",
 }: Fake): FoundSnapshot {
   const startedMs = nowMs - days * dayMs;
@@ -41,7 +45,7 @@ function fake({
     source_identity: source,
     tags,
     shrunk,
-    counts: { new_bytes: 100 },
+    counts: { bytes, new_bytes: newBytes },
   } as unknown as SnapshotRecord;
   return {
     id,
@@ -122,6 +126,16 @@ test("a clock before the newest snapshot, or most of a source going, needs a per
   expect(most.objections.map(({ code }) => code)).toEqual(["CLEANUP_REMOVES_MOST"]);
   expect(plan([{ days: 1 }, { days: 2 }, { days: 41 }]).objections).toEqual([]);
   expect(plan([{ days: -1 }]).objections).toEqual([]);
+});
+
+test("the first of a row of incremental snapshots goes by age like others; most of the bytes going needs a person", () => {
+  const row = [1, 8, 15, 22, 29].map((days) => ({ days, newBytes: 1 }));
+  const first = plan([...row, { days: 36, newBytes: 100 }]);
+  expect(first.remove).toHaveLength(1);
+  expect(first.objections).toEqual([]);
+  const shrunk = plan([...row, { days: 36, bytes: 1000 }]);
+  expect(shrunk.objections.map(({ code }) => code)).toEqual(["CLEANUP_REMOVES_MOST"]);
+  expect(shrunk.objections[0]?.message).toContain("1000 B of the 1.5 KiB");
 });
 
 test("--keep-last keeps that many of each source", () => {

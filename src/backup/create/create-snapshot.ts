@@ -277,7 +277,8 @@ function toRecord(
       symlinks: totals.symlinks,
       others: totals.others,
       bytes: totals.bytes,
-      new_bytes: counts.copiedBytes,
+      new_bytes: counts.copiedBytes + counts.resumedBytes,
+      new_stored_bytes: counts.writtenBytes + counts.resumedWrittenBytes,
       stored_bytes: totals.storedBytes,
       source_blocks_bytes: prepared.gate.survey.storedBytes,
       linked_files: counts.linkedFiles,
@@ -307,6 +308,7 @@ function toReport(
   durationS: number,
 ): CreateReport {
   const { counts } = record;
+  const { copiedBytes, ...work } = builder.sharing.counts;
   return {
     snapshot: record.id,
     directory,
@@ -315,20 +317,22 @@ function toReport(
     files: counts.files,
     entries: counts.entries,
     bytes: counts.bytes,
-    copied_bytes: counts.new_bytes,
-    copied_files: builder.sharing.counts.copiedFiles,
-    written_bytes: builder.sharing.counts.writtenBytes,
+    copied_bytes: copiedBytes,
+    copied_files: work.copiedFiles,
+    written_bytes: work.writtenBytes,
+    cloned_bytes: work.clonedBytes,
+    cloned_files: work.clonedFiles,
     stored_bytes: counts.stored_bytes,
     linked_files: counts.linked_files,
-    renewed_files: builder.sharing.counts.renewedFiles,
+    renewed_files: work.renewedFiles,
     renewed: builder.sharing.renewed,
-    resumed_files: builder.sharing.counts.resumedFiles,
+    resumed_files: work.resumedFiles,
     packed_files: counts.packed_files,
     skipped: record.skipped,
     skipped_total: counts.skipped,
     outside_links: counts.outside_links,
     duration_s: durationS,
-    bytes_per_s: durationS > 0 ? counts.new_bytes / durationS : 0,
+    bytes_per_s: durationS > 0 ? copiedBytes / durationS : 0,
     warnings: prepared.warnings,
   };
 }

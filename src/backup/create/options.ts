@@ -74,6 +74,9 @@ export interface CreateReport {
   /** Content that was copied, not linked. */
   readonly copied_bytes: number;
   readonly copied_files: number;
+  /** Content that shares its blocks with the source (FICLONE): neither copied nor linked. */
+  readonly cloned_bytes: number;
+  readonly cloned_files: number;
   /** What of that was written: less where it was packed or shares blocks with the source, and without holes. */
   readonly written_bytes: number;
   readonly stored_bytes: number;

@@ -13,6 +13,7 @@ import {
   type JsonPath,
   type ManifestEntry,
   maxSkippedListed,
+  storedBytesOf,
   storedPath,
 } from "../format/index.ts";
 import { noKnownDamage } from "../known-damage.ts";
@@ -28,8 +29,13 @@ export class Sharing {
     copiedFiles: 0,
     copiedBytes: 0,
     writtenBytes: 0,
+    clonedFiles: 0,
+    clonedBytes: 0,
     linkedFiles: 0,
     resumedFiles: 0,
+    /** Of those, what no other name shares: the killed run stored it for this snapshot. */
+    resumedBytes: 0,
+    resumedWrittenBytes: 0,
     renewedFiles: 0,
   };
   /** The first of those that are unchanged and were not taken from the parent, as that is damaged there. */
@@ -101,8 +107,10 @@ export class Sharing {
     const place = `${this.#root}/${storedPath(found)}`;
     // it may be a link to content of the parent that was found damaged since
     if (isKnownDamaged(knownDamage, place, (found.packed ?? found).sha256)) return undefined;
+    let isOwn = false;
     try {
       const stored = statExact(place);
+      isOwn = stored.linkCount === 1;
       if (typeOfMode(stored.mode) !== "file") return undefined;
       if (stored.sizeBytes !== (found.packed?.size ?? found.size)) return undefined;
     } catch (thrown) {
@@ -110,6 +118,10 @@ export class Sharing {
       throw thrown;
     }
     this.counts.resumedFiles += 1;
+    if (isOwn) {
+      this.counts.resumedBytes += found.size;
+      this.counts.resumedWrittenBytes += found.packed?.size ?? storedBytesOf(found);
+    }
     this.#context.partial.record(found, false);
     if (this.isAllowed && this.#context.options.deduplicate) this.#index.add(found);
     return unchangedEntry(path, stat, found, this.#context.names);
@@ -171,9 +183,15 @@ export class Sharing {
       this.counts.linkedFiles += 1;
       return shared;
     }
-    this.counts.copiedFiles += 1;
-    this.counts.copiedBytes += content.reflinked ? 0 : entry.size;
-    this.counts.writtenBytes += content.writtenBytes;
+    const { counts } = this;
+    if (content.reflinked) {
+      counts.clonedFiles += 1;
+      counts.clonedBytes += entry.size;
+    } else {
+      counts.copiedFiles += 1;
+      counts.copiedBytes += entry.size;
+      counts.writtenBytes += content.writtenBytes;
+    }
     if (this.#mayDeduplicate && entry.size > 0) this.#index.add(entry);
     return entry;
   }

@@ -30,8 +30,10 @@ export interface SnapshotCounts {
   readonly others: number;
   /** Content of the regular files, each name of a hard-linked file counted once only. */
   readonly bytes: number;
-  /** Content that this snapshot stored anew (copied, not linked to another snapshot). */
+  /** Content that this snapshot stored anew (copied, a killed run before included; not linked to another snapshot). */
   readonly new_bytes: number;
+  /** What that takes as stored: packed, without holes; what shares blocks with the source takes none. Not in older ones. */
+  readonly new_stored_bytes?: number;
   /** What its files take as stored (packed ones compressed, holes left out), hard links counted once. */
   readonly stored_bytes: number;
   /** Blocks that its files took on the disk of the source: the next one needs what has come since. Not in older ones. */

@@ -163,9 +163,9 @@ function formatRate({ copied_bytes, bytes_per_s }: CreateOutcome["report"]): str
 }
 
 export function formatOutcome({ report, verification }: CreateOutcome): string {
-  const { files, copied_files, linked_files, resumed_files, packed_files } = report;
+  const { files, copied_files, cloned_files, linked_files, resumed_files, packed_files } = report;
   // hard links at the source: stored once, each name counted as a file
-  const names = files - copied_files - linked_files - resumed_files;
+  const names = files - copied_files - cloned_files - linked_files - resumed_files;
   const lines = [
     `snapshot   ${report.snapshot}`,
     `in         ${printable(report.directory)}`,
@@ -173,6 +173,11 @@ export function formatOutcome({ report, verification }: CreateOutcome): string {
     `content    ${formatBytes(report.bytes)} in ${counted(files, "file")}`,
     `copied     ${formatBytes(report.copied_bytes)} in ${counted(copied_files, "file")}${formatWritten(report)}`,
   ];
+  if (cloned_files > 0) {
+    lines.push(
+      `cloned     ${formatBytes(report.cloned_bytes)} in ${counted(cloned_files, "file")}, blocks shared with the source`,
+    );
+  }
   if (linked_files > 0) lines.push(`linked     ${counted(linked_files, "file")} to equal content`);
   if (report.renewed_files > 0) {
     lines.push(
