@@ -51,6 +51,7 @@ export const seriesTable: Readonly<Record<string, SeriesInfo>> = {
   model_service_up: shown("Whether the model service answers."),
   backup_snapshots: shown("Complete snapshots."),
   backup_damaged_snapshots: shown("Snapshots known to be damaged."),
+  backup_failed_jobs: shown("Kinds of backup job and sources whose newest run failed."),
   backup_last_complete_timestamp_seconds: shown("When the newest complete snapshot was finished."),
   backup_last_verified_timestamp_seconds: shown("When a snapshot was last verified."),
   backup_verified_ratio: kept(

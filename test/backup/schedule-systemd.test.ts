@@ -2,87 +2,24 @@
 // a removal that leaves nothing.
 
 import { describe, expect, test } from "bun:test";
-import { realpathSync } from "node:fs";
-import { dirname } from "node:path";
-import { builtBinary } from "../support/built-binary.ts";
-import { bootSystemdBox, whyNoSystemdBox, type SystemdBox } from "../support/systemd-box.ts";
+import {
+  asJson,
+  bootBackupHost,
+  createJobs,
+  missDays,
+  models,
+  must,
+  program,
+  snapshotsOf,
+  until,
+  writeSettings,
+} from "../support/schedule-box.ts";
+import { whyNoSystemdBox, type SystemdBox } from "../support/systemd-box.ts";
 
 const why = whyNoSystemdBox();
 if (why !== undefined) console.log(`skipped: the schedule under systemd: ${why}`);
 
-const program = "/usr/local/bin/citadel-agent";
 const [timer, service] = ["citadel-agent-backup.timer", "citadel-agent-backup.service"];
-const models = "/mnt/citadel-models/active";
-
-/** A box with both storages, models and our binary. Its zone is no whole hour from UTC, as a few are. */
-function bootHost(): SystemdBox {
-  const box = bootSystemdBox([
-    `${dirname(builtBinary())}:/opt/agent`,
-    `${realpathSync(process.execPath)}:/opt/bun`,
-  ]);
-  must(
-    box,
-    `ln -sf /usr/share/zoneinfo/Asia/Kolkata /etc/localtime
-    for each in models backup; do mkdir /mnt/citadel-$each; mount -t tmpfs t /mnt/citadel-$each; done
-    mkdir -p ${models}/llama /etc/citadel
-    for each in 1 2 3 4; do head -c 200000 /dev/urandom > ${models}/llama/$each; done
-    install -m 755 /opt/agent/citadel-agent ${program}`,
-  );
-  return box;
-}
-
-function must(box: SystemdBox, script: string): string {
-  const { exitCode, stdout, stderr } = box.bash(`set -e; ${script}`);
-  if (exitCode !== 0) throw new Error(`${exitCode}: ${script}\n${stdout}${stderr}`);
-  return stdout.trim();
-}
-
-const asJson = <T>(box: SystemdBox, words: string) =>
-  JSON.parse(must(box, `${program} ${words} --json`)) as T;
-
-/** Waits for a condition inside. */
-function until(box: SystemdBox, what: string, script: string): void {
-  const loop = `for i in $(seq 400); do { ${script}; } >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1`;
-  if (box.bash(loop).exitCode === 0) return;
-  throw new Error(`${what}\n${box.bash("journalctl --no-pager -o cat -n 60").stdout}`);
-}
-
-/** Only a daily type, due once a day at the minute that it is now: a new schedule is due at its very time. */
-function writeSettings(box: SystemdBox, more = ""): void {
-  const cron = must(box, "date '+%-M %-H * * *'");
-  must(
-    box,
-    `printf '%s\n' 'BACKUP_BACKUP_SCHEDULE="${cron}"' 'BACKUP_BACKUP_TYPES={}' ${more} > /etc/citadel/agent.env
-    chmod 600 /etc/citadel/agent.env`,
-  );
-}
-
-/** As after days in which nothing ran. */
-function missDays(box: SystemdBox, days: number): void {
-  const script = `import { Database } from "bun:sqlite";
-    const catalog = new Database("/var/lib/citadel-agent/catalog.db");
-    const names = "('schedule.daily', 'schedule-seen.daily')";
-    const change = "UPDATE facts SET value = value - ? WHERE name IN " + names;
-    console.log(catalog.run(change, [${days * 86_400_000}]).changes > 0);`;
-  must(box, `cat > /root/miss.ts <<'E'\n${script}\nE`);
-  expect(must(box, "/opt/bun /root/miss.ts")).toBe("true");
-}
-
-interface Snapshots {
-  readonly snapshots: { readonly id: string; readonly area: string; readonly state: string }[];
-}
-const snapshotsOf = (box: SystemdBox) => {
-  const { snapshots } = asJson<Snapshots>(box, "backup list");
-  expect(snapshots.every(({ state }) => state === "complete")).toBe(true);
-  return snapshots.filter(({ area }) => area === "models").map(({ id }) => id);
-};
-interface Status {
-  readonly jobs: { readonly kind: string; readonly state: string; readonly source: string }[];
-}
-const createJobs = (box: SystemdBox, state: string) =>
-  asJson<Status>(box, "backup status --jobs 50").jobs.filter(
-    (job) => job.kind === "create" && job.state === state && job.source === models,
-  ).length;
 const property = (box: SystemdBox, name: string) =>
   must(box, `systemctl show -p ${name} --value ${service}`);
 const starts = (box: SystemdBox) =>
@@ -97,7 +34,7 @@ const traces = (box: SystemdBox) =>
 
 describe.skipIf(why !== undefined)("the schedule under systemd", () => {
   test("a timer makes one backup when it is due, makes up once for missed ones, and goes without a trace", () => {
-    using box = bootHost();
+    using box = bootBackupHost();
     writeSettings(box);
     must(box, `${program} backup schedule install`);
     expect(must(box, `systemd-analyze verify /etc/systemd/system/${timer} 2>&1`)).toBe("");
@@ -163,10 +100,10 @@ describe.skipIf(why !== undefined)("the schedule under systemd", () => {
   }, 240_000);
 
   test("overlapping runs queue, and a failed one is a failed unit with its exit code", () => {
-    using box = bootHost();
-    writeSettings(box, "BACKUP_IO_LIMIT=200000");
+    using box = bootBackupHost();
+    writeSettings(box, "BACKUP_IO_LIMIT=2000000");
     must(box, `${program} backup schedule install`);
-    // 800 kB at 200 kB/s: the unit is at it for seconds, and two by hand come meanwhile.
+    // 8 MB at 2 MB/s: the unit is at it for seconds, and two by hand come meanwhile.
     must(box, `systemctl start --no-block ${service}`);
     until(box, "a backup runs", `${program} backup status --json | grep -q '"state":"running"'`);
     const queued = must(
@@ -209,7 +146,7 @@ describe.skipIf(why !== undefined)("the schedule under systemd", () => {
   }, 240_000);
 
   test("a program that is not at the usual place is started from where it is, with its settings", () => {
-    using box = bootHost();
+    using box = bootBackupHost();
     must(
       box,
       `mkdir /srv/tools; mv ${program} /srv/tools/citadel-agent; mkdir -p /srv/backup; mount -t tmpfs t /srv/backup

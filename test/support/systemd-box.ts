@@ -1,7 +1,7 @@
 // A Debian booted with a real systemd in a container (systemd-nspawn), for tests of what units really do. The image is
 // only read: changes go to memory. Needs root, systemd-nspawn and the image that services/systemd-box.sh has made.
 
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { scrubbedEnvironment } from "./run-cli.ts";
 
@@ -47,6 +47,7 @@ const cleanPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
  */
 export function bootSystemdBox(binds: readonly string[] = []): SystemdBox {
   const directory = mkdtempSync(`${tmpdir()}/citadel-box-`);
+  const said = `${directory}/said`;
   // The layers are mounted in a namespace of their own, so that nothing stays when everything is killed.
   const script = `set -e
     mount --make-rprivate /
@@ -59,12 +60,16 @@ export function bootSystemdBox(binds: readonly string[] = []): SystemdBox {
   const nspawn = Bun.spawn(["unshare", "--mount", "sh", "-c", script], {
     env: { ...scrubbedEnvironment },
     stdin: "ignore",
-    stdout: "ignore",
-    stderr: "ignore",
+    stdout: Bun.file(said),
+    stderr: Bun.file(said),
   });
   const end = () => {
-    nspawn.kill("SIGKILL"); // its init gets a SIGKILL from the kernel, and with it everything inside
-    for (let tries = 0; lives(nspawn.pid) && tries < 500; tries += 1) Bun.sleepSync(10);
+    const init = leaderOf();
+    nspawn.kill("SIGKILL");
+    // The init does not end with the one who started it (measured); with it ends everything inside.
+    if (init > 0 && lives(init)) process.kill(init, "SIGKILL");
+    for (let tries = 0; (lives(nspawn.pid) || (init > 0 && lives(init))) && tries < 500; tries += 1)
+      Bun.sleepSync(10);
     rmSync(directory, { recursive: true, force: true });
   };
   const leaderOf = () => Number(readChildren(nspawn.pid).split(" ")[0]);
@@ -87,8 +92,9 @@ export function bootSystemdBox(binds: readonly string[] = []): SystemdBox {
     if (!lives(nspawn.pid)) break;
     Bun.sleepSync(50);
   }
+  const tail = readFileSync(said, "latin1").slice(-800);
   end();
-  throw new Error("the box did not come up");
+  throw new Error(`the box did not come up: ${tail}`);
 }
 
 const lives = (pid: number) =>

@@ -105,6 +105,7 @@ export function createBackupsProbe(options: EngineProbeOptions<BackupsData>): Pr
       values: [
         { series: "backup_snapshots", labels: {}, value: data.snapshots },
         { series: "backup_damaged_snapshots", labels: {}, value: data.damaged.length },
+        { series: "backup_failed_jobs", labels: {}, value: data.failedJobs.length },
         ...times,
       ],
     };
