@@ -3,7 +3,7 @@
 
 import { isWithin, normalizePath } from "../../core/index.ts";
 import { trimGrownMemory } from "../../system/memory.ts";
-import { readXattrs, statExact, type ExactStat } from "../../system/native.ts";
+import { statExact, type ExactStat } from "../../system/native.ts";
 import { isErrno, type System } from "../../system/index.ts";
 import { type WalkedEntry, walkTree } from "../../system/tree-walk.ts";
 import type {
@@ -26,13 +26,13 @@ import {
 import { Batches } from "./batches.ts";
 import type { Shareable } from "./dedupe.ts";
 import { type EntryBase, type OwnerNames, baseOf, copiedEntry, typeOfMode } from "./entry.ts";
-import { FirstNames } from "./first-names.ts";
+import { FirstNames, separateOrder } from "./first-names.ts";
 import { LinkRuns } from "./link-runs.ts";
 import type { CreateOptions, CreateProgress } from "./options.ts";
 import { OrderedOutput, type Slot, type WrittenLists } from "./ordered-output.ts";
 import { ParentCursor, type Parent } from "./parent.ts";
 import { type Partial, toLatin1 } from "./partial.ts";
-import { placeDirectory, placeSymlink } from "./placing.ts";
+import { placeDirectory, placeSymlink, readPresentXattrs } from "./placing.ts";
 import { Sharing } from "./sharing.ts";
 import { Skips } from "./skips.ts";
 import { sourceRoot } from "./source.ts";
@@ -63,6 +63,8 @@ interface Asked {
   readonly slot: Slot;
   readonly job: CopyOrder;
   readonly guess: Shareable | undefined;
+  /** What it is another name of, where it could not be linked to that. */
+  readonly first?: FileEntry;
 }
 
 export class SnapshotBuilder {
@@ -308,18 +310,11 @@ export class SnapshotBuilder {
     this.#push({ ...base, type: "directory", xattrs });
   }
 
-  /** Attributes of what the walk has just seen. Gone or replaced meanwhile: it had none. */
   #xattrsOf(path: BytePath): ReadonlyMap<string, Uint8Array> | undefined {
-    try {
-      return readXattrs(path === "." ? this.#source : `${this.#source}/${path}`);
-    } catch (thrown) {
-      if (!isErrno(thrown)) throw thrown;
-      if (!["ENOENT", "ENOTDIR", "ELOOP"].includes(thrown.code)) {
-        const message = `its extended attributes cannot be read: ${thrown.code}`;
-        this.skips.add(path, "unreadable", { errno: thrown.code, message });
-      }
-      return undefined;
-    }
+    return readPresentXattrs(path === "." ? this.#source : `${this.#source}/${path}`, (errno) => {
+      const message = `its extended attributes cannot be read: ${errno}`;
+      this.skips.add(path, "unreadable", { errno, message });
+    });
   }
 
   #takeSymlink(base: EntryBase, target: BytePath): void {
@@ -345,8 +340,12 @@ export class SnapshotBuilder {
     former: ManifestEntry | undefined,
   ): { readonly slot: Slot; readonly order: CopyOrder | undefined } {
     const first = this.#firstNames.take(stat);
-    const slot: Slot = { path, state: "pending", entry: undefined, first };
-    if (first !== undefined) return { slot, order: undefined };
+    if (first !== undefined) {
+      const known = former?.type === "file" ? former : undefined;
+      const slot: Slot = { path, state: "pending", entry: undefined, first, former: known };
+      return { slot, order: undefined };
+    }
+    const slot: Slot = { path, state: "pending", entry: undefined };
     this.#firstNames.add(stat, slot);
     const taken = this.sharing.find(path, stat, former);
     if (taken === undefined) return { slot, order: this.#ask(slot, stat, true) };
@@ -391,21 +390,24 @@ export class SnapshotBuilder {
   }
 
   #settle(asked: Asked, content: CopiedContent): void {
-    const { slot, guess } = asked;
+    const { slot, guess, first } = asked;
     const { names, partial } = this.#context;
     const entry = copiedEntry(slot.path, content, names);
     this.#lastPath = slot.path;
     const final =
-      content.outcome === "matched" && guess !== undefined
-        ? this.sharing.linkMatched(entry, guess)
-        : this.sharing.deduplicate(entry, content);
+      first !== undefined
+        ? this.sharing.storeSeparate(entry, content, first)
+        : content.outcome === "matched" && guess !== undefined
+          ? this.sharing.linkMatched(entry, guess)
+          : this.sharing.deduplicate(entry, content);
     if (final === undefined) {
       this.#again.push(this.#ask(slot, content.stat, false));
       return;
     }
-    this.#doneBytes += entry.size;
     slot.entry = final;
     slot.state = "done";
+    if (first !== undefined) return;
+    this.#doneBytes += entry.size;
     partial.record(final, content.flushed);
   }
 
@@ -417,18 +419,23 @@ export class SnapshotBuilder {
     this.skips.add(slot.path, reason, refusal);
   }
 
-  /** Another name of a file that is stored already. */
-  #linkFurtherName(slot: Slot, first: FileEntry | undefined): FileEntry | undefined {
+  /** Another name of a file that is stored already: a link to it, or, where that cannot be, a file of its own. */
+  #linkFurtherName(slot: Slot, first: FileEntry | undefined): void {
+    const { path, former } = slot;
     if (first === undefined) {
-      this.skips.add(slot.path, "unreadable", { message: "its first name was skipped" });
-      return undefined;
+      this.skips.add(path, "unreadable", { message: "its first name was skipped" });
+      slot.state = "skipped";
+      return;
     }
-    const linked = this.sharing.linkFurtherName(slot.path, first);
-    if (typeof linked !== "string") return linked;
-    this.skips.add(slot.path, "unreadable", {
-      message: `cannot be linked to its first name: ${linked}`,
-    });
-    return undefined;
+    slot.entry = this.sharing.linkFurtherName(path, first);
+    slot.isSeparate = slot.entry === undefined;
+    slot.entry ??= this.sharing.takeOverFurtherName(path, first, former);
+    if (slot.entry !== undefined) slot.state = "done";
+    else {
+      const job = separateOrder((this.#sequence += 1), path, first);
+      this.#asked.set(job.sequence, { slot, job, guess: undefined, first });
+      this.#again.push(job);
+    }
   }
 
   #onWritten(entry: ManifestEntry): void {

@@ -1,6 +1,8 @@
 // Hard links within the source: which path was the first name of an inode. Forgotten when its last name was seen.
 
 import type { ExactStat } from "../../system/native.ts";
+import type { CopyOrder } from "../copy/job.ts";
+import type { BytePath, FileEntry } from "../format/index.ts";
 import type { Slot } from "./ordered-output.ts";
 
 /** Inodes remembered at a time: further names of others become files of their own. */
@@ -24,4 +26,9 @@ export class FirstNames {
     if (stat.linkCount <= 1 || this.#slots.size >= maxRemembered) return;
     this.#slots.set(`${stat.dev}:${stat.ino}`, { slot, left: stat.linkCount - 1 });
   }
+}
+
+/** Has a further name read for itself: the worker sees which inode lies there now. */
+export function separateOrder(sequence: number, path: BytePath, first: FileEntry): CopyOrder {
+  return { sequence, path, dev: 0, ino: 0n, sizeBytes: first.size };
 }

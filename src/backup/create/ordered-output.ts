@@ -30,7 +30,11 @@ export interface Slot {
   state: "pending" | "done" | "skipped";
   entry: ManifestEntry | undefined;
   /** The first name of the same inode: this one becomes a link to it when its turn comes. */
-  readonly first?: Slot | undefined;
+  first?: Slot | undefined;
+  /** What the parent has under this further name. */
+  readonly former?: FileEntry | undefined;
+  /** A further name that is stored for itself, as it could not be linked. */
+  isSeparate?: boolean;
   /** Instead of an entry: files that follow one another, with the parent's own lines. */
   readonly run?: readonly UnchangedFile[];
 }
@@ -55,7 +59,7 @@ export interface WrittenLists {
 
 const passed: Slot = { path: "" as BytePath, state: "done", entry: undefined };
 
-type LinkLate = (slot: Slot, first: FileEntry | undefined) => FileEntry | undefined;
+type LinkLate = (slot: Slot, first: FileEntry | undefined) => void;
 
 class HashedFile {
   readonly #hasher = new Bun.CryptoHasher("sha256");
@@ -108,8 +112,8 @@ export class OrderedOutput {
   #last = "" as BytePath;
 
   /**
-   * @param linkLate makes the further name of a hard-linked file (`first`: undefined if that was skipped), or says by
-   *   undefined that it cannot
+   * @param linkLate settles the further name of a hard-linked file (`first`: undefined if that was skipped), or sees to
+   *   it that somebody else does
    * @param onWritten sees each entry that is in the manifest, but those that `onUnchanged` sees
    */
   constructor(
@@ -175,7 +179,9 @@ export class OrderedOutput {
       if (slot.first !== undefined && slot.state === "pending") this.#settleLink(slot, slot.first);
       if (slot.state === "pending") break;
       if (slot.run !== undefined) this.#writeRun(slot.run);
-      else if (slot.state === "done" && slot.entry !== undefined) this.#write(slot.entry);
+      else if (slot.state === "done" && slot.entry !== undefined) {
+        this.#write(slot.entry, slot.isSeparate === true);
+      }
       this.#waiting[this.#head] = passed; // what it held may go, though its place stays for a while
     }
     if (this.#head === this.#waiting.length) this.#waiting = [];
@@ -191,35 +197,35 @@ export class OrderedOutput {
 
   #settleLink(slot: Slot, first: Slot): void {
     const isThere = first.state === "done" && first.entry?.type === "file";
-    slot.entry = this.#linkLate(slot, isThere ? (first.entry as FileEntry) : undefined);
-    slot.state = slot.entry === undefined ? "skipped" : "done";
+    slot.first = undefined;
+    this.#linkLate(slot, isThere ? (first.entry as FileEntry) : undefined);
   }
 
-  #write(entry: ManifestEntry): void {
+  #write(entry: ManifestEntry, isSeparate: boolean): void {
     this.#assertAscending(entry.path);
     this.#manifest.write(toLatin1(formatManifestLine(entry)));
     const { counts } = this;
     counts.entries += 1;
-    if (entry.type === "file") this.#writeFile(entry);
+    if (entry.type === "file") this.#writeFile(entry, isSeparate);
     else if (entry.type === "directory") counts.directories += 1;
     else if (entry.type === "symlink") counts.symlinks += 1;
     else counts.others += 1;
     this.#onWritten(entry);
   }
 
-  #writeFile(entry: FileEntry): void {
+  #writeFile(entry: FileEntry, isSeparate: boolean): void {
     const { counts } = this;
     counts.files += 1;
-    const isFirst = entry.hardlink === undefined;
-    if (isFirst) counts.bytes += entry.size;
+    const isStored = entry.hardlink === undefined || isSeparate;
+    if (entry.hardlink === undefined) counts.bytes += entry.size;
     if (entry.packed !== undefined) {
       counts.packedFiles += 1;
-      if (isFirst) counts.storedBytes += entry.packed.size;
+      if (isStored) counts.storedBytes += entry.packed.size;
       const name = `${entry.path}${packExtensions[entry.packed.method]}` as BytePath;
       this.#list(packedSumsName).write(formatSumsLine(entry.packed.sha256, name));
       return;
     }
-    if (isFirst) counts.storedBytes += storedBytesOf(entry);
+    if (isStored) counts.storedBytes += storedBytesOf(entry);
     this.#list(sumsName).write(formatSumsLine(entry.sha256, entry.path));
     for (const algorithm of this.#algorithms) {
       const digest = entry.digests?.[algorithm];

@@ -1,7 +1,7 @@
 // Directories and links of the snapshot's tree. What a killed run left under a name, and does not fit, gives way.
 
 import { isErrno } from "../../system/index.ts";
-import { setMtime, setXattr, statExact } from "../../system/native.ts";
+import { readXattrs, setMtime, setXattr, statExact } from "../../system/native.ts";
 import { makeDirectory, makeSymlink, removeTree, setOwner } from "../../system/raw-file.ts";
 import { typeOfMode } from "./entry.ts";
 
@@ -33,4 +33,21 @@ export function placeSymlink(
   setOwner(path, attributes.uid, attributes.gid);
   for (const [name, value] of attributes.xattrs ?? []) setXattr(path, name, value);
   setMtime(path, attributes.mtimeNs);
+}
+
+/**
+ * Extended attributes of what the walk has just seen. Gone or replaced meanwhile: it had none.
+ * @param fail gets the name of what else goes wrong
+ */
+export function readPresentXattrs(
+  path: string,
+  fail: (errno: string) => void,
+): ReadonlyMap<string, Uint8Array> | undefined {
+  try {
+    return readXattrs(path);
+  } catch (thrown) {
+    if (!isErrno(thrown)) throw thrown;
+    if (!["ENOENT", "ENOTDIR", "ELOOP"].includes(thrown.code)) fail(thrown.code);
+    return undefined;
+  }
 }

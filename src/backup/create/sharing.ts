@@ -19,7 +19,7 @@ import {
 import { noKnownDamage } from "../known-damage.ts";
 import type { BuildContext } from "./builder.ts";
 import { ContentIndex, type Shareable } from "./dedupe.ts";
-import { typeOfMode, unchangedEntry } from "./entry.ts";
+import { sharedAttributes, typeOfMode, unchangedEntry } from "./entry.ts";
 import { type LinkOutcome, makeParents, replaceByLink, shareStored } from "./linking.ts";
 import { isKnownDamaged, trustedBeforeNs } from "./parent.ts";
 import { toLatin1 } from "./partial.ts";
@@ -183,15 +183,7 @@ export class Sharing {
       this.counts.linkedFiles += 1;
       return shared;
     }
-    const { counts } = this;
-    if (content.reflinked) {
-      counts.clonedFiles += 1;
-      counts.clonedBytes += entry.size;
-    } else {
-      counts.copiedFiles += 1;
-      counts.copiedBytes += entry.size;
-      counts.writtenBytes += content.writtenBytes;
-    }
+    this.#countCopied(entry, content);
     if (this.#mayDeduplicate && entry.size > 0) this.#index.add(entry);
     return entry;
   }
@@ -209,10 +201,54 @@ export class Sharing {
     return undefined;
   }
 
-  /** Another name of a file that is stored already. @returns the outcome where it could not be linked */
-  linkFurtherName(path: BytePath, first: FileEntry): FileEntry | LinkOutcome {
+  /** Another name of a file that is stored already. @returns undefined where it cannot be linked */
+  linkFurtherName(path: BytePath, first: FileEntry): FileEntry | undefined {
     const entry: FileEntry = { ...first, path, hardlink: first.path };
     const outcome = this.#share(`${this.#root}/${storedPath(first)}`, entry);
-    return outcome === "linked" ? entry : outcome;
+    return outcome === "linked" ? entry : undefined;
+  }
+
+  /** The same, where the parent had to store that name for itself already. @param former its entry there */
+  takeOverFurtherName(
+    path: BytePath,
+    first: FileEntry,
+    former: FileEntry | undefined,
+  ): FileEntry | undefined {
+    const { options, parent } = this.#context;
+    if (former === undefined || parent === undefined || this.#linkingForbidden) return undefined;
+    if (former.sha256 !== first.sha256 || former.size !== first.size) return undefined;
+    if (sharedAttributes(former) !== sharedAttributes(first)) return undefined;
+    if (former.packed !== undefined && options.compression === null) return undefined;
+    if (parent.damaged.paths.has(former.path)) return undefined;
+    const { packed } = former;
+    const entry: FileEntry = { ...first, path, hardlink: first.path, packed };
+    const existing = `${toLatin1(parent.directory)}/${storedPath(former)}`;
+    if (this.#share(existing, entry) !== "linked") return undefined;
+    this.counts.linkedFiles += 1;
+    return entry;
+  }
+
+  /** The same, where that name was read and stored for itself. */
+  storeSeparate(entry: FileEntry, content: CopiedContent, first: FileEntry): FileEntry {
+    this.#countCopied(entry, content);
+    const isSame =
+      entry.ino === first.ino &&
+      entry.mtimeNs === first.mtimeNs &&
+      entry.sha256 === first.sha256 &&
+      sharedAttributes(entry) === sharedAttributes(first);
+    // changed or replaced since the first name was read: a file of its own, as it is now
+    return isSame ? { ...entry, hardlink: first.path } : entry;
+  }
+
+  #countCopied(entry: FileEntry, content: CopiedContent): void {
+    const { counts } = this;
+    if (content.reflinked) {
+      counts.clonedFiles += 1;
+      counts.clonedBytes += entry.size;
+    } else {
+      counts.copiedFiles += 1;
+      counts.copiedBytes += entry.size;
+      counts.writtenBytes += content.writtenBytes;
+    }
   }
 }
