@@ -141,6 +141,31 @@ test("diff names what changed; archive-logs moves old logs only", async () => {
   expect(Buffer.from(Bun.gunzipSync(packed)).toString()).toBe("long ago\n");
 }, 60_000);
 
+test("status says how far rolling verification is, and when it does not run any more", async () => {
+  expect((await agent("verify", "--rolling")).exitCode).toBe(0);
+  const shown = async () => (await agent("status")).stdout;
+  expect(await shown()).toMatch(
+    /^rolling verification: [\d.]+ % of .* proved within 7 days \(as of /m,
+  );
+  const database = new Database(`${root}/var/lib/citadel-agent/catalog.db`);
+  const coverage = JSON.parse(
+    (database.query("SELECT value FROM facts WHERE name = 'coverage'").get() as { value: string })
+      .value,
+  ) as object;
+  const set = (more: object) =>
+    database.run("UPDATE facts SET value = ? WHERE name = 'coverage'", [
+      JSON.stringify({ ...coverage, ...more }),
+    ]);
+  set({ ratio: 0.9996, lag_s: 7200 });
+  expect(await shown()).toContain("verification: 99.9 % of"); // not 100 before it is all
+  expect(await shown()).toContain("the oldest is 2 h 0 min late");
+  set({ measured_at: "2020-01-01T00:00:00.000Z" });
+  expect(await shown()).toMatch(
+    /^rolling verification: no slice since .* ago; .* was proved then$/m,
+  );
+  database.close();
+}, 60_000);
+
 test("cleanup forgets content that nobody has read for ten turns of verification", async () => {
   buildSnapshot(`${root}/mnt/citadel-backup`, source);
   expect((await agent("verify", "latest")).exitCode).toBe(0);

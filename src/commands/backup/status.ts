@@ -8,8 +8,16 @@ import { describeRunners, findScheduleRunners } from "../../app/schedule-runners
 import type { JobRow } from "../../backup/catalog-schema.ts";
 import type { SnapshotState } from "../../backup/repository.ts";
 import { nextRun } from "../../backup/schedule.ts";
+import type { Coverage } from "../../backup/verify-rolling.ts";
 import { summarizeSources, type SourceStatus } from "../../backup/status.ts";
-import { ExitCode, formatBytes, formatRelative, formatTime, counted } from "../../core/index.ts";
+import {
+  counted,
+  ExitCode,
+  formatBytes,
+  formatDuration,
+  formatRelative,
+  formatTime,
+} from "../../core/index.ts";
 import { lstat } from "../../system/index.ts";
 import { freeBytesAt } from "../../system/restore-target.ts";
 import { formatWideTable, printable, type Style, type Tone } from "../../output/index.ts";
@@ -80,8 +88,8 @@ export const command = defineAgentCommand({
 });
 
 /** The last figures of rolling verification, as it recorded them. */
-function coverageOf(text: string | undefined): unknown {
-  return text === undefined ? null : (JSON.parse(text) as unknown);
+function coverageOf(text: string | undefined): Coverage | null {
+  return text === undefined ? null : (JSON.parse(text) as Coverage);
 }
 
 function toJobDocument(job: JobRow, time: (atMs: number | null) => string | null) {
@@ -115,6 +123,17 @@ const tones: Record<JobRow["state"], Tone> = {
   failed: "critical",
 };
 
+/** How far rolling verification is, as of its last slice. */
+function formatCoverage(coverage: Coverage, nowMs: number): string {
+  const { ratio, bytes_total, every_days, lag_s, measured_at } = coverage;
+  const late = lag_s > 0 ? `, the oldest is ${formatDuration(lag_s * 1000)} late` : "";
+  const share = Math.floor(ratio * 1000) / 10; // not 100 before it is all of it
+  if (nowMs - Date.parse(measured_at) > every_days * 86_400_000) {
+    return `rolling verification: no slice since ${formatRelative(Date.parse(measured_at), nowMs)}; ${share.toFixed(1)} % of ${formatBytes(bytes_total)} was proved then`;
+  }
+  return `rolling verification: ${share.toFixed(1)} % of ${formatBytes(bytes_total)} proved within ${every_days} days${late} (as of ${formatRelative(Date.parse(measured_at), nowMs)})`;
+}
+
 function format(
   fields: {
     root: string;
@@ -125,6 +144,7 @@ function format(
     unknown: readonly string[];
     catalogue: string;
     last_verified: string | null;
+    coverage: Coverage | null;
     next_scheduled: { due: string } | null;
   },
   sources: readonly SourceStatus[],
@@ -146,6 +166,7 @@ function format(
   const lines = [
     `${printable(fields.root)}: ${counted(fields.snapshots, "complete snapshot")}${others.join("")}, ${fields.free_bytes === null ? "not there" : `${formatBytes(fields.free_bytes)} free`}`,
     `last verified whole ${proved}; next run ${fields.next_scheduled === null ? "none" : ago(parse(fields.next_scheduled.due))}`,
+    ...(fields.coverage === null ? [] : [formatCoverage(fields.coverage, nowMs)]),
     ...damaged.map((id) => `${style.paint("critical", "damaged")} ${id}`),
   ];
   if (sources.length > 0) {

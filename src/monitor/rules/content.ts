@@ -169,13 +169,17 @@ function verifyLag(
   const found: Finding[] = [];
   // When no slice ran for the whole window, all of it is late, whatever the last one said.
   const silentS = coverage === null ? 0 : (nowMs - coverage.measuredAtMs) / 1000;
-  const lagS = Math.max(coverage?.lagS ?? 0, silentS - (verifyEveryS ?? Infinity));
+  const silentLagS = silentS - (verifyEveryS ?? Infinity);
+  const lagS = Math.max(coverage?.lagS ?? 0, silentLagS);
   if (coverage !== null && lagS > lagToleranceS)
     found.push({
       name: "BACKUP_VERIFY_OVERDUE",
       severity: "warning",
       labels: { scope: "coverage" },
-      summary: `${((1 - coverage.ratio) * 100).toFixed(1)} % of the stored backups was not verified in time, the oldest ${formatDuration(lagS * 1000)} late`,
+      summary:
+        silentLagS > 0
+          ? `no slice of the stored backups was verified for ${formatDuration(silentS * 1000)}: what was proved then is out of date`
+          : `${((1 - coverage.ratio) * 100).toFixed(1)} % of the stored backups was not verified in time, the oldest ${formatDuration(lagS * 1000)} late`,
       advice:
         "see that the daily slice runs (`citadel-agent backup status`); raise BACKUP_IO_LIMIT or BACKUP_VERIFY_EVERY_DAYS if it cannot keep up",
       value: lagS,
