@@ -246,7 +246,7 @@ async function unpackInto(
       at += piece.length;
     }
   } catch (thrown) {
-    if (thrown instanceof CitadelError && /^PACKED_|^PACK_METHOD/.test(thrown.code)) {
+    if (thrown instanceof CitadelError && thrown.code.startsWith("PACKED_")) {
       throw new NotRestored(thrown.message, { cause: thrown });
     }
     throw thrown;

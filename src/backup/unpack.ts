@@ -3,13 +3,13 @@
 import { Readable } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { CitadelError, messageOf } from "../core/index.ts";
-import { lz4Decompress } from "./copy/lz4.ts";
+import { lz4Decompress } from "./copy/lz4-reader.ts";
 import type { PackMethod } from "./format/manifest.ts";
 
 /**
  * Yields the original bytes.
  * @param limitBytes more than this many bytes end it: a bomb, or damage
- * @throws kind `integrity`, code `PACKED_FILE_DAMAGED`; kind `unsupported` for a method that this build cannot read
+ * @throws kind `integrity`, codes `PACKED_FILE_DAMAGED`, `PACKED_DAMAGED`
  */
 export async function* unpack(
   stored: Iterable<Buffer> | AsyncIterable<Buffer>,
@@ -46,29 +46,12 @@ function openDecoder(
   return method === "zstd" ? createZstdDecompress() : createGunzip();
 }
 
-/** The reader of lz4 takes a file in one piece; bigger ones are for the tool. */
-const maxLz4Bytes = 256 * 1024 * 1024;
-
 async function* unpackLz4(
   stored: Iterable<Buffer> | AsyncIterable<Buffer>,
   limitBytes: number,
 ): AsyncGenerator<Buffer> {
-  const pieces: Buffer[] = [];
-  let length = 0;
-  for await (const piece of stored) {
-    length += piece.length;
-    if (length > maxLz4Bytes) {
-      throw new CitadelError({
-        kind: "unsupported",
-        code: "PACK_METHOD_UNSUPPORTED",
-        message: "this file is too large for our lz4 reader (256 MiB packed)",
-        hint: "unpack the file with lz4(1); docs/formats/snapshot.md says how",
-      });
-    }
-    pieces.push(piece);
-  }
   let size = 0;
-  for (const piece of lz4Decompress(Buffer.concat(pieces))) {
+  for await (const piece of lz4Decompress(stored)) {
     size += piece.length;
     if (size > limitBytes) throw damaged("longer than the original was");
     yield piece;

@@ -84,11 +84,6 @@ export const explanations: Explanations = {
     causes: ["a failing disk"],
     remedy: ["`citadel-agent backup repair ID`", "restore the file from another snapshot"],
   },
-  PACK_METHOD_UNSUPPORTED: {
-    meaning: "This build cannot unpack the method that a file was compressed with.",
-    causes: ["a snapshot of another release"],
-    remedy: ["unpack it with the tool named in docs/formats/snapshot.md"],
-  },
   RESTORE_TARGET_NOT_EMPTY: {
     meaning:
       "A restore goes to a directory that is absent or empty, so that nothing is mixed or lost.",
