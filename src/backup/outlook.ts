@@ -42,12 +42,12 @@ export function remainingBytes(
   }, 0);
 }
 
-/** What a snapshot being built holds for itself: files that no other snapshot shares. */
-function writtenBytes(directory: string): number {
+/** What a snapshot being built holds for itself: files that no other snapshot shares. @param limit entries looked at */
+export function writtenBytes(directory: string, limit = maxEntries): number {
   let bytes = 0;
   let entries = 0;
   for (const { stat } of walkTree(fromText(directory), { crossFileSystems: false })) {
-    if ((entries += 1) > maxEntries) break;
+    if ((entries += 1) > limit) break;
     const isFile = (stat.mode & typeMask) === regularFile;
     if (isFile && stat.linkCount === 1) bytes += stat.storedBytes;
   }

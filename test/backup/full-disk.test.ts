@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { keepReserve, releaseReserve } from "../../src/system/reserve-file.ts";
-import { runCli } from "../support/run-cli.ts";
+import { randomBytes } from "node:crypto";
+import { cliCommand, runCli, scrubbedEnvironment } from "../support/run-cli.ts";
 import { buildSnapshot } from "../support/snapshot-builder.ts";
 
 let root: string;
@@ -56,4 +57,45 @@ test("at 0 bytes free list, verify, restore and cleanup work", async () => {
   expect({ exitCode: cleaned.exitCode, stderr: cleaned.stderr }).toMatchObject({ exitCode: 0 });
   expect(cleaned.json<{ removed: string[] }>().removed).toHaveLength(2);
   expect(fs.statfsSync(disk()).bavail).toBeGreaterThan(0);
+}, 60_000);
+
+test("a killed run is resumed where the room that is left takes what is missing, not the whole", async () => {
+  if (!isMounted) return;
+  for (const name of fs.readdirSync(disk())) {
+    if (name !== "lost+found") fs.rmSync(`${disk()}/${name}`, { recursive: true });
+  }
+  const source = `${root}/mnt/citadel-models/active`;
+  fs.rmSync(source, { recursive: true, force: true });
+  fs.mkdirSync(source, { recursive: true });
+  const fileBytes = 1_000_000;
+  for (let at = 0; at < 20; at += 1) fs.writeFileSync(`${source}/f${at}`, randomBytes(fileBytes));
+  const env = { BACKUP_RESERVE_BYTES: "0", BACKUP_VERIFY_BACKUPS: "no" };
+  const child = Bun.spawn([...cliCommand(), "--root", root, "backup", "create"], {
+    env: { ...scrubbedEnvironment, ...env, BACKUP_IO_LIMIT: "6000000" },
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  const models = `${disk()}/models`;
+  const noted = () => {
+    const partial = fs.existsSync(models) ? fs.readdirSync(models)[0] : undefined;
+    const journal = `${models}/${partial}/.work/journal`;
+    return fs.existsSync(journal)
+      ? fs.readFileSync(journal, "utf8").split('"type":"file"').length
+      : 0;
+  };
+  while (noted() < 13 && child.exitCode === null) await Bun.sleep(5);
+  child.kill("SIGKILL");
+  await child.exited;
+  expect(fs.readdirSync(models)[0]).toEndWith(".partial");
+  const free = fs.statfsSync(disk());
+  const fillerBytes = free.bavail * free.bsize - 14 * fileBytes; // the whole would need 20
+  fs.writeFileSync(`${disk()}/filler`, Buffer.alloc(fillerBytes, 7));
+  const run = (...words: string[]) =>
+    runCli(["--root", root, "backup", "create", ...words, "--json"], { env });
+  expect((await run("--dry-run")).json()["conflicts"]).toEqual([]);
+  const made = await run();
+  expect({ exitCode: made.exitCode, stdout: made.stdout }).toMatchObject({ exitCode: 0 });
+  expect(made.json<{ resumed_files: number }>().resumed_files).toBeGreaterThan(5);
+  fs.rmSync(`${disk()}/filler`);
 }, 60_000);

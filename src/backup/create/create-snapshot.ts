@@ -30,7 +30,7 @@ import {
 import type { CreateOptions, CreateProgress, CreateReport } from "./options.ts";
 import type { WrittenLists } from "./ordered-output.ts";
 import { chooseParent, type Parent } from "./parent.ts";
-import { nameOfSource, neededBytes, previousOf } from "./prepare.ts";
+import { kindOf, nameOfSource, neededBytes, previousOf, resumableBytes } from "./prepare.ts";
 import { finishCommitted, openArea, openPartial, removeOrphans } from "./partial.ts";
 import {
   checkMounts,
@@ -105,18 +105,7 @@ async function createOnce(
   const random = crypto.getRandomValues(new Uint16Array(1))[0] ?? 0;
   const id = formatSnapshotId(startedMs, slugOf(nameOfSource(options)), options.type, random);
   const { area, identity } = prepared;
-  using partial = openPartial(
-    area,
-    id,
-    {
-      sourceIdentity: identity,
-      source: nameOfSource(options),
-      type: options.type,
-      compression: options.compression?.method ?? "none",
-      checksums: options.extraChecksums.join(","),
-    },
-    system,
-  );
+  using partial = openPartial(area, id, kindOf(options, identity), system);
   const workers = workerCount(options.jobs);
   using pool = openWorkerPool<WorkerJob, WorkerAnswer>("backup/copy.worker.ts", workers);
   const builder = new SnapshotBuilder({
@@ -185,11 +174,12 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
       deps.onProgress({ activity: "looking", doneItems }),
     );
   const previous = parent?.record ?? previousOf(snapshots, options, system);
+  const resumed = resumableBytes(options, identity);
   let isShrunk = false;
   const gate = new SurveyGate(look, (survey) => {
     warnings.push(...emptySource(survey, options));
     isShrunk = checkShrink(survey, previous, options);
-    checkSpace(neededBytes(survey, parent), survey.entries, options);
+    checkSpace(neededBytes(survey, parent, resumed), survey.entries, options);
   });
   if (parent === undefined) await gate.lookAhead();
   else checkSpace(0, 0, options); // links take next to nothing; the rest waits for the gate

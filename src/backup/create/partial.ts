@@ -107,7 +107,7 @@ export function openArea(
  * Finds the newest partial that a killed run left and this one can go on with. Only one of ours alone: in a directory
  * that somebody else prepared, `data` may be a link to anywhere.
  */
-function findResumable(
+export function findResumable(
   area: PinnedDirectory,
   kind: PartialKind,
 ): { readonly name: string; readonly pin: PinnedDirectory } | undefined {

@@ -16,7 +16,7 @@ import { collectConflict, type PlanConflict } from "../plan-conflict.ts";
 import { listSnapshots } from "../repository.ts";
 import type { CreateOptions } from "./options.ts";
 import { chooseParent, ParentCursor } from "./parent.ts";
-import { neededBytes, previousOf } from "./prepare.ts";
+import { neededBytes, previousOf, resumableBytes } from "./prepare.ts";
 import {
   checkMounts,
   checkPlaces,
@@ -67,7 +67,7 @@ export async function planSnapshot(
       : undefined;
   const survey = await surveySource(options, system, signal);
   warnings.push(...emptySource(survey, options));
-  const needed = neededBytes(survey, parent);
+  const needed = neededBytes(survey, parent, resumableBytes(options, identity));
   const conflicts: PlanConflict[] = [];
   const collect = (check: () => unknown) => collectConflict(conflicts, check);
   collect(() => checkMounts(options.mustBeMounted, system));
