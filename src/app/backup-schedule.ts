@@ -125,11 +125,23 @@ export interface DueReport {
 const queueTimeoutMs = 12 * 3_600_000;
 
 /**
+ * systemd does not start a unit that runs already: what falls due during a backup of hours would wait for the next
+ * time of the timer, a day later. So whoever ran looks again; so often, lest a backup slower than its schedule never end.
+ */
+const maxFurtherRuns = 3;
+
+/**
  * Runs what is due: the backup, after whatever runs now, and the day's slice of verification. A failing step is in the
  * report; later steps run all the same.
  */
 export async function runDue(app: App, context: CreateContext): Promise<DueReport> {
-  const report = await runDueBackup(app, context);
+  let report = await runDueBackup(app, context);
+  for (let further = 0; report.run !== null && further < maxFurtherRuns; further += 1) {
+    const more = await runDueBackup(app, context);
+    if (more.run === null) break;
+    const tags = [...new Set([...report.run.tags, ...more.run.tags])];
+    report = { ...more, run: { ...report.run, tags }, steps: [...report.steps, ...more.steps] };
+  }
   const slice = await runDueSlice(app, context.signal);
   return slice === undefined ? report : { ...report, steps: [...report.steps, slice] };
 }
