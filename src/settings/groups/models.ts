@@ -49,7 +49,7 @@ export const modelsFields = {
     "MODEL_AUTO_BACKUP",
     boolean,
     true,
-    "a pull or activation queues a backup of that model",
+    "a pull or activation queues a backup of that model (neither command exists yet: the daily backup takes new models)",
   ),
 };
 
