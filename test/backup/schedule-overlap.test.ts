@@ -43,4 +43,4 @@ test("a type that falls due during a run is run after it, by the same process", 
   } finally {
     fs.rmSync(root, { recursive: true, force: true });
   }
-});
+}, 60_000);
