@@ -52,10 +52,14 @@ export function lz4DecompressBlock(block: Uint8Array, output: Buffer, start: num
   return to - start;
 }
 
-/** Hands out a stream in the portions that are asked for. */
+const maxGrowthBytes = 1024 * 1024;
+
+/** Hands out a stream in the portions that are asked for, from one buffer that grows as far as it has to. */
 class Portions {
   readonly #pieces: Iterator<Buffer> | AsyncIterator<Buffer>;
-  #held: Buffer = Buffer.alloc(0);
+  #buffer: Buffer = Buffer.alloc(0);
+  #start = 0;
+  #end = 0;
 
   constructor(stored: Iterable<Buffer> | AsyncIterable<Buffer>) {
     this.#pieces =
@@ -64,17 +68,27 @@ class Portions {
 
   /** @returns so many bytes, less only where the stream ends; valid until the next call */
   async take(sizeBytes: number): Promise<Buffer> {
-    const pieces = [this.#held];
-    let held = this.#held.length;
-    while (held < sizeBytes) {
+    while (this.#end - this.#start < sizeBytes) {
       const next = await this.#pieces.next();
       if (next.done === true) break;
-      pieces.push(next.value);
-      held += next.value.length;
+      this.#append(next.value);
     }
-    const all = pieces.length === 1 ? this.#held : Buffer.concat(pieces);
-    this.#held = all.subarray(sizeBytes);
-    return all.subarray(0, sizeBytes);
+    const taken = this.#buffer.subarray(this.#start, Math.min(this.#start + sizeBytes, this.#end));
+    this.#start += taken.length;
+    return taken;
+  }
+
+  #append(piece: Buffer): void {
+    if (this.#end + piece.length > this.#buffer.length) {
+      const rest = this.#buffer.subarray(this.#start, this.#end);
+      const size = rest.length + piece.length;
+      const { length } = this.#buffer;
+      const grown = Math.max(size, Math.min(2 * length, length + maxGrowthBytes));
+      const room = size > length ? Buffer.allocUnsafe(grown) : this.#buffer;
+      rest.copy(room);
+      [this.#buffer, this.#start, this.#end] = [room, 0, rest.length];
+    }
+    this.#end += piece.copy(this.#buffer, this.#end);
   }
 
   /** @throws kind `integrity` where the stream ends before */
@@ -122,8 +136,8 @@ async function readHeader(from: Portions): Promise<Frame | undefined> {
   };
 }
 
-async function* readBlocksOf(frame: Frame, from: Portions): AsyncGenerator<Buffer> {
-  const window = Buffer.allocUnsafe(frame.blockBytes + historyBytes);
+/** @param window room for a block and what one may reach back to */
+async function* readBlocksOf(frame: Frame, from: Portions, window: Buffer): AsyncGenerator<Buffer> {
   let history = 0;
   for (;;) {
     const word = (await from.need(4)).readUInt32LE(0);
@@ -136,7 +150,7 @@ async function* readBlocksOf(frame: Frame, from: Portions): AsyncGenerator<Buffe
     const count = isStored
       ? block.copy(bounded, history)
       : lz4DecompressBlock(block, bounded, history);
-    yield Buffer.from(window.subarray(history, history + count));
+    yield window.subarray(history, history + count);
     if (frame.hasBlockChecksums) await from.need(4);
     if (!frame.isLinked) continue;
     const end = history + count;
@@ -148,16 +162,21 @@ async function* readBlocksOf(frame: Frame, from: Portions): AsyncGenerator<Buffe
 }
 
 /**
- * Decompresses frames one after another, as lz4.ts and the `lz4` tool write them.
+ * Decompresses frames one after another, as lz4.ts and the `lz4` tool write them. What it yields is valid until the
+ * next is asked for.
+ * @param stored pieces of any size, each valid until the next is asked for
  * @throws kind `integrity`, code `PACKED_DAMAGED`
  */
 export async function* lz4Decompress(
   stored: Iterable<Buffer> | AsyncIterable<Buffer>,
 ): AsyncGenerator<Buffer> {
   const from = new Portions(stored);
+  let window = Buffer.alloc(0);
   try {
     for (let frame = await readHeader(from); frame !== undefined; frame = await readHeader(from)) {
-      yield* readBlocksOf(frame, from);
+      const room = frame.blockBytes + historyBytes;
+      if (window.length < room) window = Buffer.allocUnsafe(room);
+      yield* readBlocksOf(frame, from, window);
     }
   } finally {
     await from.close();

@@ -22,7 +22,7 @@ function* inPieces(bytes: Buffer, size: number): Generator<Buffer> {
 
 async function read(stored: Iterable<Buffer>): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  for await (const piece of lz4Decompress(stored)) pieces.push(piece);
+  for await (const piece of lz4Decompress(stored)) pieces.push(Buffer.from(piece));
   return Buffer.concat(pieces);
 }
 
