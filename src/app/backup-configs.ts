@@ -96,6 +96,7 @@ export async function createConfigsBackup(
     files: report.files,
     bytes: report.bytes,
     newBytes: report.copied_bytes,
+    checksum: report.manifest_sha256,
     failure: failureOfCheck(verification),
   }));
 }

@@ -108,6 +108,7 @@ export async function createBackup(
       files: report.files,
       bytes: report.bytes,
       newBytes: report.copied_bytes,
+      checksum: report.manifest_sha256,
       failure: failureOfCheck(verification),
     }),
   );

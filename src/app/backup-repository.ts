@@ -2,7 +2,7 @@
 // restores with their records: what the commands and the daemon share.
 
 import type { CatalogOptions, JobOutcome, NewJob } from "../backup/catalog.ts";
-import { Catalog, openCatalog, readCatalog } from "../backup/catalog.ts";
+import { Catalog, knownSnapshot, openCatalog, readCatalog } from "../backup/catalog.ts";
 import { contentKey, type ContentKey } from "../backup/content-key.ts";
 import { InodeLedger } from "../backup/inode-ledger.ts";
 import {
@@ -336,11 +336,12 @@ export async function verifyAndRecord(
   const options: VerifyOptions = { ...run, choice, cores: places.cores };
   const { directory: destination } = snapshot;
   const source = realSource(app, snapshot);
+  const about = knownSnapshot(snapshot);
   const job =
     run.isPart === true
       ? undefined
       : recorder.write((catalog) =>
-          catalog.startJob({ kind: "verify", source, destination, type: run.mode }),
+          catalog.startJob({ kind: "verify", source, destination, type: run.mode, about }),
         );
   const finish = (outcome: JobOutcome, failure?: Failure) => {
     if (job !== undefined) recorder.write((catalog) => catalog.finishJob(job, outcome, failure));
@@ -357,7 +358,6 @@ export async function verifyAndRecord(
     coverage.flush();
     recorder.write((catalog) => catalog.recordVerification(report));
     const outcome = {
-      snapshot: report.snapshot,
       files: report.filesChecked,
       bytes: report.bytesChecked,
     };

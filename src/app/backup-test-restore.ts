@@ -1,6 +1,7 @@
 // A test restore: some files of the newest snapshot, chosen at random, to a scratch directory; compared byte for byte
 // by their hashes while they are written, looked at once more from the disk, removed.
 
+import { knownSnapshot } from "../backup/catalog.ts";
 import { countNeed } from "../backup/restore-plan.ts";
 import { restoreSnapshot } from "../backup/restore.ts";
 import { sha256Of } from "../backup/snapshot-reader.ts";
@@ -56,7 +57,12 @@ export async function testRestore(
   const scratch = joinPath(places.backupRoot, temporaryName());
   return recordJob(
     app,
-    { kind: "test_restore", source: realSource(app, snapshot), destination: scratch },
+    {
+      kind: "test_restore",
+      source: realSource(app, snapshot),
+      destination: scratch,
+      about: knownSnapshot(snapshot),
+    },
     async () => {
       using _lock = await lockSnapshot(app, snapshot.id, "test restore", 60_000, signal);
       const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
@@ -82,7 +88,7 @@ export async function testRestore(
         removeTree(Buffer.from(scratch).toString("latin1"));
       }
     },
-    ({ snapshot: id }) => ({ snapshot: id }),
+    () => ({}),
   );
 }
 

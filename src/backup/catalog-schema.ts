@@ -23,7 +23,7 @@ export interface JobRow {
   readonly files: number;
   readonly bytes: number;
   readonly new_bytes: number;
-  /** SHA-256 of the manifest, for a snapshot that was made. */
+  /** SHA-256 of the manifest of `snapshot`. */
   readonly checksum: string | null;
   /** Code and message of what ended it; null where nothing did. */
   readonly error_code: string | null;

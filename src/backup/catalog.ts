@@ -13,7 +13,7 @@ import {
 } from "./catalog-schema.ts";
 import type { ContentKey } from "./content-key.ts";
 import { DamageTable } from "./damage-table.ts";
-import { listSnapshots } from "./repository.ts";
+import { type FoundSnapshot, listSnapshots } from "./repository.ts";
 import type { VerifyReport } from "./verify-report.ts";
 import { randomBytes } from "../system/random.ts";
 
@@ -32,6 +32,19 @@ export interface NewJob {
   readonly destination?: string | undefined;
   readonly type?: string | undefined;
   readonly tags?: readonly string[] | undefined;
+  /** The one that is read; what is made is known in the end. */
+  readonly about?: KnownSnapshot | undefined;
+}
+
+/** A snapshot as jobs name it. */
+export interface KnownSnapshot {
+  readonly snapshot: string;
+  /** SHA-256 of its manifest, as snapshot.json says; undefined where that cannot be read. */
+  readonly checksum: string | undefined;
+}
+
+export function knownSnapshot({ id, record }: FoundSnapshot): KnownSnapshot {
+  return { snapshot: id, checksum: record?.manifest_sha256 };
 }
 
 export interface JobOutcome {
@@ -72,8 +85,8 @@ export class Catalog implements Disposable {
     const id = `${new Date(nowMs).toISOString().replace(/[-:]/g, "")}-${job.kind}-${randomBytes(3).toString("hex")}`;
     this.#database.write("record a job", () => {
       this.#run(
-        `INSERT INTO jobs (id, kind, source, destination, type, tags, state, pid, queued_ms, started_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO jobs (id, kind, source, destination, type, tags, state, pid, queued_ms, started_ms, snapshot,
+         checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         [
           id,
           job.kind,
@@ -85,6 +98,8 @@ export class Catalog implements Disposable {
           pid,
           nowMs,
           state === "running" ? nowMs : null,
+          job.about?.snapshot ?? null,
+          job.about?.checksum ?? null,
         ],
       );
       this.#run(
@@ -109,8 +124,8 @@ export class Catalog implements Disposable {
   finishJob(id: string, outcome: JobOutcome, failure?: { code: string; message: string }): void {
     this.#database.write("record the outcome of a job", () =>
       this.#run(
-        `UPDATE jobs SET state = ?, finished_ms = ?, snapshot = ?, files = ?, bytes = ?, new_bytes = ?,
-         checksum = ?, error_code = ?, error = ? WHERE id = ?`,
+        `UPDATE jobs SET state = ?, finished_ms = ?, snapshot = coalesce(?, snapshot), files = ?, bytes = ?,
+         new_bytes = ?, checksum = coalesce(?, checksum), error_code = ?, error = ? WHERE id = ?`,
         [
           failure === undefined ? "completed" : "failed",
           this.#options.clock.nowMs(),

@@ -33,6 +33,7 @@ export const schema = document("backup-create", "a snapshot that was made", {
   directory: text,
   type: oneOf("full", "incremental"),
   parent: nullable(text),
+  manifest_sha256: text,
   files: count,
   entries: count,
   bytes: count,

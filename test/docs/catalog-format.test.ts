@@ -42,8 +42,8 @@ test("the page names every table and every column, and no other", () => {
   const tables = query<{ name: string }>(
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
   ).map(({ name }) => name);
-  expect(tables).toEqual(["content", "facts", "jobs", "verifications"]);
-  for (const table of ["content", "jobs", "verifications"]) {
+  expect(tables).toEqual(["content", "damage", "facts", "jobs", "verifications"]);
+  for (const table of ["content", "damage", "jobs", "verifications"]) {
     const columns = query<{ name: string }>(`SELECT name FROM pragma_table_info('${table}')`);
     expect(namesOf(table)).toEqual(columns.map(({ name }) => name));
   }
@@ -88,7 +88,14 @@ test("the queries of the page answer, and rows mean what it says", () => {
   const [made] = query("SELECT * FROM jobs WHERE kind = 'create'");
   expect(made).toMatchObject({ state: "completed", tags: "daily", files: 1, bytes: 7 });
   expect(made?.["id"]).toMatch(/^\d{8}T\d{6}\.\d{3}Z-create-[0-9a-f]{6}$/);
-  expect(made?.["checksum"]).toBe(null);
+  // each job that made or read a snapshot names its manifest, the failed restore too
+  const manifest = fs.readFileSync(`${root}/mnt/citadel-backup/models/latest/manifest.jsonl`);
+  const checksum = new Bun.CryptoHasher("sha256").update(manifest).digest("hex");
+  const named = query("SELECT kind, state, checksum FROM jobs WHERE snapshot IS NOT NULL");
+  expect(new Set(named.map(({ kind, state }) => `${kind} ${state}`))).toEqual(
+    new Set(["create completed", "verify completed", "restore completed", "restore failed"]),
+  );
+  for (const job of named) expect(job["checksum"]).toBe(checksum);
   const stored = `${root}/mnt/citadel-backup/models/latest/data/w`;
   const content = new Bun.CryptoHasher("sha256").update("weights").digest("hex").slice(0, 12);
   expect(query("SELECT inode, content FROM content")).toContainEqual({

@@ -304,6 +304,7 @@ function toReport(
     directory,
     type: record.type,
     parent: record.parent,
+    manifest_sha256: record.manifest_sha256,
     files: counts.files,
     entries: counts.entries,
     bytes: counts.bytes,

@@ -67,6 +67,7 @@ export interface CreateReport {
   readonly directory: AbsolutePath;
   readonly type: SnapshotKind;
   readonly parent: string | null;
+  readonly manifest_sha256: string;
   readonly files: number;
   readonly entries: number;
   /** Content of the regular files, hard links once. */

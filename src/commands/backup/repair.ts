@@ -19,6 +19,7 @@ import {
 import type { VerifyReport } from "../../backup/verify-report.ts";
 import type { VerifyProgress } from "../../backup/verify.ts";
 import { sha256Hex } from "../../system/index.ts";
+import { knownSnapshot } from "../../backup/catalog.ts";
 import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
 import { ExitCode, counted, formatBytes } from "../../core/index.ts";
 import { printable } from "../../output/index.ts";
@@ -73,7 +74,12 @@ export const command = defineAgentCommand({
       ? nothing
       : await recordJob(
           app,
-          { kind: "repair", source: realSource(app, snapshot), destination: snapshot.directory },
+          {
+            kind: "repair",
+            source: realSource(app, snapshot),
+            destination: snapshot.directory,
+            about: knownSnapshot(snapshot),
+          },
           () =>
             repairSnapshot(snapshot, found, {
               others,
@@ -83,7 +89,6 @@ export const command = defineAgentCommand({
                 out.progress({ activity: "healing", ...progress, current: jsonPath(current).path }),
             }),
           ({ healed, lost, bytesWritten }) => ({
-            snapshot: snapshot.id,
             files: healed.length,
             newBytes: bytesWritten,
             failure:

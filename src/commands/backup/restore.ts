@@ -14,7 +14,7 @@ import {
 } from "../../app/backup-repository.ts";
 import { explainUnknown } from "../../app/backup-mounts.ts";
 import { pathArgument } from "../../app/path-argument.ts";
-import type { JobOutcome } from "../../backup/catalog.ts";
+import { type JobOutcome, knownSnapshot } from "../../backup/catalog.ts";
 import { jsonPath } from "../../backup/format/byte-path.ts";
 import { snapshotAt } from "../../backup/repository.ts";
 import { planInPlace, restoreInPlace } from "../../backup/restore-in-place.ts";
@@ -90,7 +90,12 @@ export const command = defineAgentCommand({
     using recorder = openRecorder(places);
     const source = realSource(app, snapshot);
     const job = recorder.write((catalog) =>
-      catalog.startJob({ kind: "restore", source, destination: options.to }),
+      catalog.startJob({
+        kind: "restore",
+        source,
+        destination: options.to,
+        about: knownSnapshot(snapshot),
+      }),
     );
     const finish = (outcome: JobOutcome, failure?: { code: string; message: string }) => {
       if (job !== undefined) recorder.write((catalog) => catalog.finishJob(job, outcome, failure));
@@ -109,13 +114,13 @@ export const command = defineAgentCommand({
               code: "RESTORE_INCOMPLETE",
               message: `${counted(failed.length, "file")} could not be restored`,
             };
-      finish({ snapshot: snapshot.id, files, bytes }, lost);
+      finish({ files, bytes }, lost);
       for (const text of report.remarks) out.warn(text);
       const document = toDocument({ ...report, remarks: [...remarks, ...report.remarks] });
       out.result("backup-restore", document, () => formatReport(report, out.style));
       return failed.length === 0 ? ExitCode.success : ExitCode.partial;
     } catch (thrown) {
-      finish({ snapshot: snapshot.id }, failureOf(thrown));
+      finish({}, failureOf(thrown));
       throw thrown;
     }
   },
