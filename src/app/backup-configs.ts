@@ -47,6 +47,9 @@ import { requiresMounts } from "./backup-mounts.ts";
 import { backupPlaces, recordJob } from "./backup-repository.ts";
 import { statePlaces } from "./state-places.ts";
 
+/** What runs now, this very backup among it, would be a failed job to whoever puts the catalogue back. */
+const settleCatalog = "DELETE FROM jobs WHERE state IN ('pending', 'running')";
+
 /** Nothing that configures a host is larger. */
 const maxFileBytes = 16 * 1024 * 1024;
 
@@ -313,7 +316,9 @@ class Staging {
       const host = this.#app.system.hostPaths.host(path);
       const sizeBytes = lstat(path)?.sizeBytes ?? 0;
       this.kept.push({ relative: host.slice(1), sizeBytes, sha256: undefined });
-      if (this.#root !== undefined) stageDatabase(path, joinPath(this.#root, host));
+      if (this.#root === undefined) return;
+      const settle = nameOf(path) === "catalog.db" ? settleCatalog : undefined;
+      stageDatabase(path, joinPath(this.#root, host), settle);
     } catch (thrown) {
       this.remarks.push({ path, reason: `cannot be copied: ${messageOf(thrown)}` });
     }

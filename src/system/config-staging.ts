@@ -83,8 +83,12 @@ export function stageContent(copy: string, { content, stat }: StagedFile, mode?:
   });
 }
 
-/** Writes a consistent copy of a SQLite database that others may be writing to. @see https://sqlite.org/lang_vacuum.html */
-export function stageDatabase(original: string, copy: string): void {
+/**
+ * Writes a consistent copy of a SQLite database that others may be writing to.
+ * @param settle a statement that is run in the copy
+ * @see https://sqlite.org/lang_vacuum.html
+ */
+export function stageDatabase(original: string, copy: string, settle?: string): void {
   withErrno("copy database", original, () => {
     fs.mkdirSync(parentOf(copy), { recursive: true, mode: 0o755 });
     const database = new Database(original, { readwrite: true });
@@ -95,5 +99,12 @@ export function stageDatabase(original: string, copy: string): void {
       database.close();
     }
     fs.chmodSync(copy, 0o600);
+    if (settle === undefined) return;
+    const copied = new Database(copy, { readwrite: true });
+    try {
+      copied.run(settle);
+    } finally {
+      copied.close();
+    }
   });
 }

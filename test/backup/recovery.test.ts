@@ -1,4 +1,5 @@
-// docs/guides/recovery.md walked below --root: all but the backup disk is lost and comes back.
+// A host whose root disk died, below --root: all but the backup disk is lost and comes back, from sources backed up one by
+// one. The commands of docs/guides/recovery.md are pasted by recovery-guide.test.ts.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
