@@ -120,6 +120,11 @@ export class Catalog implements Disposable {
     );
   }
 
+  /** A job that was not to be after all: somebody was asked, and said no. */
+  forgetJob(id: string): void {
+    this.#database.write("forget a job", () => this.#run("DELETE FROM jobs WHERE id = ?", [id]));
+  }
+
   /** @param failure what ended it; undefined: it completed */
   finishJob(id: string, outcome: JobOutcome, failure?: { code: string; message: string }): void {
     this.#database.write("record the outcome of a job", () =>

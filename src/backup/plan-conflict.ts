@@ -16,10 +16,27 @@ export function collectConflict<T>(conflicts: PlanConflict[], check: () => T): T
   try {
     return check();
   } catch (thrown) {
-    if (!(thrown instanceof CitadelError) || thrown.kind === "cancelled") throw thrown;
-    const { code, message, path, hint } = thrown;
-    const exit = exitCodeOf(thrown);
-    conflicts.push({ path: path ?? null, code, message, hint: hint ?? "", exit_code: exit });
+    conflicts.push(toConflict(thrown));
     return undefined;
   }
+}
+
+/** The same for a check that takes its time. */
+export async function collectConflictOf<T>(
+  conflicts: PlanConflict[],
+  check: Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await check;
+  } catch (thrown) {
+    conflicts.push(toConflict(thrown));
+    return undefined;
+  }
+}
+
+/** @throws what is no finding: bugs, and the wish to stop */
+function toConflict(thrown: unknown): PlanConflict {
+  if (!(thrown instanceof CitadelError) || thrown.kind === "cancelled") throw thrown;
+  const { code, message, path, hint } = thrown;
+  return { path: path ?? null, code, message, hint: hint ?? "", exit_code: exitCodeOf(thrown) };
 }

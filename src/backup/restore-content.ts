@@ -4,9 +4,6 @@
 import { CitadelError, messageOf } from "../core/index.ts";
 import { fromErrno } from "../system/errno.ts";
 import {
-  closeFile,
-  createForWriting,
-  removeFile,
   setAttributes,
   truncateFile,
   writeFullyAt,
@@ -22,7 +19,7 @@ import {
   readBlockAsync,
   type OpenedFile,
 } from "../system/stored-files.ts";
-import { absoluteBytes, toBytes } from "./format/byte-path.ts";
+import { absoluteBytes } from "./format/byte-path.ts";
 import { type FileEntry, storedPath } from "./format/manifest.ts";
 import { unpack } from "./unpack.ts";
 
@@ -30,42 +27,38 @@ const blockBytes = 4 * 1024 * 1024;
 const ringBlocks = 4;
 
 /** From here on a file is written past the page cache. */
-const directFromBytes = 1024 * 1024;
+export const directFromBytes = 1024 * 1024;
 
-/** The buffers of one file at work: 16 MiB. */
+/** The buffers of one thread. */
 export class RestoreMemory {
-  readonly blocks = Array.from({ length: ringBlocks }, () => allocateAligned(blockBytes));
+  readonly blocks: readonly Buffer[];
+  /** Hears of the bytes that pass, holes included: they take their time too. What it throws ends the file. */
+  onBytes: (count: number) => void = () => {};
 
-  /** @param onBytes hears of the bytes that pass, holes included: they take their time too */
-  constructor(readonly onBytes?: (count: number) => void) {}
+  /** @param blocks of 4 MiB; one will do for files of no more than that */
+  constructor(blocks = ringBlocks) {
+    this.blocks = Array.from({ length: blocks }, () => allocateAligned(blockBytes));
+  }
 }
 
 /** Why a file could not be restored: a finding, not an exception. */
 export class NotRestored extends Error {}
 
 /**
- * Copies the content of `entry` to a new file and checks it.
- * @param place gives the path of the new file, one character per byte, whenever it is needed: it may go through a
- *   descriptor that is closed meanwhile; nothing may lie there but a leftover
- * @param attributes what the file gets; undefined: set later
+ * Copies the content of `entry` into a new file, checks it and gives the file its attributes.
  * @param shown what the file is called in messages: its place in the end
- * @throws NotRestored when the snapshot's side is wrong (nothing is left behind); CitadelError for the target's side
+ * @throws NotRestored when the snapshot's side is wrong; CitadelError for the target's side
  */
-export async function restoreContent(
+export async function fillFile(
   snapshotDirectory: string,
   entry: FileEntry,
-  place: () => string,
+  output: WritableFile,
   attributes: FileAttributes,
   memory: RestoreMemory,
   shown: string,
 ): Promise<void> {
   const source = openSource(snapshotDirectory, entry);
-  let output: WritableFile | undefined;
-  let isDone = false;
   try {
-    output = onTarget(shown, () =>
-      createForWriting(place(), entry.size >= directFromBytes && entry.packed === undefined),
-    );
     const hasher = new Bun.CryptoHasher("sha256");
     if (entry.packed !== undefined) await unpackInto(source, entry, output, hasher, memory, shown);
     else if (entry.size <= blockBytes) copySmall(source, entry, output, hasher, memory, shown);
@@ -73,18 +66,12 @@ export async function restoreContent(
     if (hasher.digest("hex") !== entry.sha256) {
       throw new NotRestored("its content does not match the manifest");
     }
-    const { fd } = output;
     onTarget(shown, () => {
-      truncateFile(fd, entry.size);
-      setAttributes(fd, attributes);
+      truncateFile(output.fd, entry.size);
+      setAttributes(output.fd, attributes);
     });
-    isDone = true;
   } finally {
     closeStored(source);
-    if (output !== undefined) {
-      closeFile(output.fd);
-      if (!isDone) removeFile(place());
-    }
   }
 }
 
@@ -103,7 +90,8 @@ function openSource(directory: string, entry: FileEntry): OpenedFile {
   throw new NotRestored(`its size in the snapshot is ${source.sizeBytes}, not ${expected}`);
 }
 
-function onTarget<T>(shown: string, call: () => T): T {
+/** Makes a call on the target's side. @throws kinds of fromErrno */
+export function onTarget<T>(shown: string, call: () => T): T {
   try {
     return call();
   } catch (thrown) {
@@ -152,7 +140,7 @@ function copySmall(
   const got = fromSource(() => readBlock(source, block, 0, entry.size, shown));
   if (got !== entry.size) throw new NotRestored("the snapshot's file is shorter than it should be");
   hasher.update(block.subarray(0, got));
-  memory.onBytes?.(got);
+  memory.onBytes(got);
   for (const [from, to] of dataWithin(entry, 0, got)) {
     // O_DIRECT takes whole blocks; what is too much is cut off at the end
     const end = output.direct ? Math.ceil(to / 4096) * 4096 : to;
@@ -180,16 +168,22 @@ async function copyLarge(
     const block = memory.blocks[slot] as Buffer;
     return readBlockAsync(source, block, 0, index * blockBytes, lengthOf(index), shown);
   };
-  let pending = read(0);
+  // what fails while something else is awaited is heard when its own turn comes
+  const later = <T>(promise: Promise<T>): Promise<T> => {
+    promise.catch(() => {});
+    return promise;
+  };
+  let pending = later(read(0));
   try {
     for (let index = 0; index < count; index += 1) {
       const got = await pending.catch((thrown: unknown) => fromSource(() => raise(thrown)));
       if (got !== lengthOf(index)) throw new NotRestored("the snapshot's file ends too early");
-      pending = read(index + 1);
+      pending = later(read(index + 1));
       const block = memory.blocks[index % ringBlocks] as Buffer;
       hasher.update(block.subarray(0, got));
-      writes[index % ringBlocks] = write(output, entry, block, index * blockBytes, got);
-      memory.onBytes?.(got);
+      const written = write(output, entry, block, index * blockBytes, got);
+      writes[index % ringBlocks] = later(written);
+      memory.onBytes(got);
     }
     await Promise.all(writes);
   } catch (thrown) {
@@ -242,7 +236,7 @@ async function unpackInto(
         const part = piece.subarray(from - at, to - at);
         onTarget(shown, () => writeFullySync(output.fd, part, from));
       }
-      memory.onBytes?.(piece.length);
+      memory.onBytes(piece.length);
       at += piece.length;
     }
   } catch (thrown) {
@@ -253,28 +247,20 @@ async function unpackInto(
   }
 }
 
-/** SHA-256 of a file that lies somewhere on the host; undefined if it is no regular file of that size. */
-export function hashExisting(
-  path: string,
-  sizeBytes: number,
+/** SHA-256 of an open file; undefined if it ends early. @throws kinds of fromErrno */
+export function hashOpened(
+  file: OpenedFile,
   memory: RestoreMemory,
-  onBytes: (count: number) => void = () => {},
+  shown: string,
 ): string | undefined {
-  const file = openStored(toBytes(path as never), "device");
-  if (file === undefined) return undefined;
-  try {
-    if (file.sizeBytes !== sizeBytes) return undefined;
-    const hasher = new Bun.CryptoHasher("sha256");
-    const block = memory.blocks[0] as Buffer;
-    for (let at = 0; at < sizeBytes; at += blockBytes) {
-      const length = Math.min(blockBytes, sizeBytes - at);
-      const got = readBlock(file, block, at, length, path);
-      if (got !== length) return undefined;
-      hasher.update(block.subarray(0, got));
-      onBytes(got);
-    }
-    return hasher.digest("hex");
-  } finally {
-    closeStored(file);
+  const hasher = new Bun.CryptoHasher("sha256");
+  const block = memory.blocks[0] as Buffer;
+  for (let at = 0; at < file.sizeBytes; at += blockBytes) {
+    const length = Math.min(blockBytes, file.sizeBytes - at);
+    const got = readBlock(file, block, at, length, shown);
+    if (got !== length) return undefined;
+    hasher.update(block.subarray(0, got));
+    memory.onBytes(got);
   }
+  return hasher.digest("hex");
 }

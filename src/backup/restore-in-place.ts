@@ -5,14 +5,7 @@
 import { CitadelError, counted, messageOf } from "../core/index.ts";
 import { DirectoryCache, isAbsent } from "../system/directory-cache.ts";
 import { fromErrno, isErrno } from "../system/errno.ts";
-import {
-  type ExactStat,
-  statExact,
-  readLinkAt,
-  cString,
-  setMtimeFd,
-  syncFileSystem,
-} from "../system/native.ts";
+import { statExact, setMtimeFd, syncFileSystem } from "../system/native.ts";
 import {
   hardLink,
   makeDirectory,
@@ -21,23 +14,18 @@ import {
   setAttributes,
 } from "../system/raw-file.ts";
 import { freeBytesAt } from "../system/restore-target.ts";
-import { typeOfMode } from "./create/entry.ts";
 import { type BytePath, displayPath, parentPath, rootPath } from "./format/byte-path.ts";
-import {
-  type FileEntry,
-  type ManifestEntry,
-  type SpecialEntry,
-  storedBytesOf,
-} from "./format/manifest.ts";
+import { type FileEntry, type ManifestEntry, type SpecialEntry } from "./format/manifest.ts";
 import type { FoundSnapshot } from "./repository.ts";
-import { hashExisting, NotRestored, restoreContent, RestoreMemory } from "./restore-content.ts";
+import { type InPlacePlan, Step, TreeComparison } from "./restore-compare.ts";
+import { NotRestored } from "./restore-content.ts";
+import { RestoreCrew } from "./restore-crew.ts";
 import { attributesOf, StrippedBits } from "./restore-attributes.ts";
-import { isLeftOut, restoreSpecial } from "./restore-special.ts";
-import { assertSpace, filterPaths, type PathFilter } from "./restore-plan.ts";
+import { restoreSpecial } from "./restore-special.ts";
+import { assertSpace, type PathFilter } from "./restore-plan.ts";
 import { RestoreLeftovers } from "./restore-leftovers.ts";
 import {
   assertSoundMetadata,
-  nothingMatches,
   openTarget,
   type RestoreContext,
   type RestoreFailure,
@@ -51,38 +39,31 @@ export interface InPlaceOptions extends RestoreOptions {
   readonly force: boolean;
 }
 
-/** What is to be done with each wanted entry, in manifest order, one byte each. */
-const Step = { leave: 0, create: 1, replace: 2, leaveOut: 3 } as const;
-
-export interface InPlacePlan {
-  readonly create: number;
-  readonly replace: number;
-  readonly unchanged: number;
-  readonly neededBytes: number;
-  /** Up to 1,000 of those that differ. */
-  readonly differing: readonly BytePath[];
-}
-
 /**
  * Restores into an existing tree.
+ * @param agree asked once all is compared, if files have to be replaced; false ends it with nothing changed
+ * @returns undefined if that was not agreed to
  * @throws kind `conflict`, code `RESTORE_WOULD_REPLACE` without force; `no-space`; `integrity`
  */
 export async function restoreInPlace(
   snapshot: FoundSnapshot,
   options: InPlaceOptions,
   context: RestoreContext,
-): Promise<RestoreReport> {
+  agree: (plan: InPlacePlan) => Promise<boolean> = async () => true,
+): Promise<RestoreReport | undefined> {
   const started = context.clock.monotonicMs();
   assertSoundMetadata(snapshot);
   using where = openTarget(options.to);
   const { place, target } = where;
   using directories = new DirectoryCache(place);
-  const mender = new TreeMender(snapshot, options, context, directories);
-  const plan = mender.plan();
+  const comparison = new TreeComparison(snapshot, options, directories);
+  const plan = await comparison.compare(context);
   if (plan.replace > 0 && !options.force) throw wouldReplace(target, plan);
   assertSpace(plan.neededBytes, freeBytesAt(place), target);
+  if (plan.replace > 0 && !(await agree(plan))) return undefined;
+  const mender = new TreeMender(snapshot, options, comparison, directories);
   try {
-    await mender.apply();
+    await mender.apply(context);
     syncFileSystem(directories.rootFd);
     mender.forgetFormer();
     mender.finishDirectories();
@@ -93,15 +74,15 @@ export async function restoreInPlace(
 }
 
 /** What restoreInPlace would do, without doing it. */
-export function planInPlace(
+export async function planInPlace(
   snapshot: FoundSnapshot,
   options: InPlaceOptions,
   context: RestoreContext,
-): InPlacePlan {
+): Promise<InPlacePlan> {
   assertSoundMetadata(snapshot);
   using where = openTarget(options.to);
   using directories = new DirectoryCache(where.place);
-  return new TreeMender(snapshot, options, context, directories).plan();
+  return new TreeComparison(snapshot, options, directories).compare(context);
 }
 
 export function wouldReplace(target: string, plan: InPlacePlan): CitadelError {
@@ -117,23 +98,15 @@ export function wouldReplace(target: string, plan: InPlacePlan): CitadelError {
 }
 
 class TreeMender {
-  #steps = new Uint8Array(1024);
-  #count = 0;
-  readonly #isWanted: PathFilter;
-  readonly #memory = new RestoreMemory((count) => this.#pass(count));
   readonly #failed: RestoreFailure[] = [];
   readonly #skipped: RestoreFailure[] = [];
-  /** Of earlier runs that were killed, and the former files of this one, to be removed once all is well. */
   readonly #leftovers: RestoreLeftovers;
+  readonly #isWanted: PathFilter;
   readonly #stripped: StrippedBits;
   #files = 0;
   #bytes = 0;
   #writtenFiles = 0;
   #writtenBytes = 0;
-  /** What there is to write, holes included. */
-  #totalBytes = 0;
-  #passedBytes = 0;
-  #comparedBytes = 0;
   /** Directories in which names came and went: their times come back at the end. */
   readonly #touched = new Set<string>();
   #current: BytePath = rootPath;
@@ -141,51 +114,42 @@ class TreeMender {
   constructor(
     readonly snapshot: FoundSnapshot,
     readonly options: InPlaceOptions,
-    readonly context: RestoreContext,
+    readonly comparison: TreeComparison,
     readonly directories: DirectoryCache,
   ) {
-    this.#isWanted = filterPaths(options.globs);
-    this.#leftovers = new RestoreLeftovers(snapshot.id, directories);
+    this.#isWanted = comparison.isWanted;
+    this.#leftovers = comparison.leftovers;
     this.#stripped = new StrippedBits(options);
   }
 
-  plan(): InPlacePlan {
-    const differing: BytePath[] = [];
-    const counts = [0, 0, 0, 0];
-    let neededBytes = 0;
-    for (const entry of this.#wanted()) {
-      this.context.signal?.throwIfAborted();
-      this.#leftovers.look(entry.path);
-      this.#current = entry.path;
-      const step = this.#compare(entry);
-      this.#remember(step);
-      counts[step] = (counts[step] ?? 0) + 1;
-      if (step === Step.replace && differing.length < 1000) differing.push(entry.path);
-      if (step === Step.leave || entry.type !== "file") continue;
-      neededBytes += storedBytesOf(entry);
-      this.#totalBytes += entry.size;
-    }
-    if (this.#count === 0 && this.options.globs.length > 0)
-      throw nothingMatches(this.options.globs);
-    const [unchanged = 0, create = 0, replace = 0] = counts;
-    return { create, replace, unchanged, neededBytes, differing };
+  /** First all but further names of files: those become links to what is right by then. */
+  async apply(context: RestoreContext): Promise<void> {
+    this.#leftovers.dropTemporaries((path) => removeFile(this.directories.at(path)));
+    const { totalBytes } = this.comparison;
+    const show = (doneBytes: number) => {
+      const current = this.#current;
+      context.onProgress?.({ activity: "restoring", doneBytes, totalBytes, current });
+    };
+    using crew = new RestoreCrew(context.clock, context.signal, show);
+    await crew.each(this.#steps(false), ([entry, step]) => this.#mendFile(entry, step, crew));
+    await crew.each(this.#steps(true), ([entry, step]) => this.#mendFile(entry, step, crew));
+    show(crew.doneBytes);
   }
 
-  async apply(): Promise<void> {
-    this.#leftovers.dropTemporaries((path) => removeFile(this.directories.at(path)));
-    let position = 0;
-    for (const entry of this.#wanted()) {
-      this.context.signal?.throwIfAborted();
-      const step = this.#steps[position] ?? Step.create;
-      position += 1;
-      this.#current = entry.path;
-      if (entry.type === "file") await this.#mendFile(entry, step);
-      else if (step === Step.leaveOut) {
-        this.#skipped.push({ path: entry.path, reason: entry.type });
-      } else if (step === Step.leave) continue;
-      else if (entry.type === "directory") this.#mendDirectory(entry);
-      else this.#mendSpecial(entry, step);
+  /** Yields the files, or the further names of files; what has no content is mended on the way, the first time. */
+  *#steps(isFurther: boolean): Generator<readonly [FileEntry, number]> {
+    for (const [entry, step] of this.comparison.steps()) {
+      if (entry.type === "file") {
+        if ((entry.hardlink !== undefined) === isFurther) yield [entry, step];
+      } else if (!isFurther) this.#mendOther(entry, step);
     }
+  }
+
+  #mendOther(entry: Exclude<ManifestEntry, FileEntry>, step: number): void {
+    if (step === Step.leaveOut) this.#skipped.push({ path: entry.path, reason: entry.type });
+    else if (step === Step.leave) return;
+    else if (entry.type === "directory") this.#mendDirectory(entry);
+    else this.#mendSpecial(entry, step);
   }
 
   /** After success: the former files are no longer needed. */
@@ -231,73 +195,8 @@ class TreeMender {
     };
   }
 
-  readonly #onCompared = (count: number): void => {
-    const [doneBytes, current] = [(this.#comparedBytes += count), this.#current];
-    this.context.onProgress?.({ activity: "comparing", doneBytes, current });
-  };
-
-  #pass(count: number): void {
-    const doneBytes = (this.#passedBytes += count);
-    const [totalBytes, current] = [this.#totalBytes, this.#current];
-    this.context.onProgress?.({ activity: "restoring", doneBytes, totalBytes, current });
-  }
-
-  *#wanted(): Generator<ManifestEntry> {
-    for (const entry of readManifest(this.snapshot.directory)) {
-      if (entry.path !== rootPath && this.#isWanted(entry.path)) yield entry;
-    }
-  }
-
-  #remember(step: number): void {
-    if (this.#count === this.#steps.length) {
-      const grown = new Uint8Array(this.#steps.length * 2);
-      grown.set(this.#steps);
-      this.#steps = grown;
-    }
-    this.#steps[this.#count] = step;
-    this.#count += 1;
-  }
-
-  #compare(entry: ManifestEntry): number {
-    if (isLeftOut(entry, this.options)) return Step.leaveOut;
-    let place: string;
-    let stat: ExactStat;
-    try {
-      place = this.directories.at(entry.path);
-      stat = statExact(place);
-    } catch (thrown) {
-      if (isAbsent(thrown)) return Step.create;
-      throw thrown;
-    }
-    const type = typeOfMode(stat.mode);
-    if (type !== entry.type && (type === "directory" || entry.type === "directory")) {
-      throw inTheWay(entry.path);
-    }
-    if (type !== entry.type) return Step.replace;
-    if (entry.type === "directory") {
-      return this.#isHalfMade(entry.path, stat.mode) ? Step.create : Step.leave;
-    }
-    if (entry.type === "symlink") {
-      const target = readLinkAt(-100, cString(place)); // AT_FDCWD: the path is absolute
-      return target === entry.target ? Step.leave : Step.replace;
-    }
-    if (entry.type === "block" || entry.type === "character") {
-      const isSame = stat.rdevMajor === entry.major && stat.rdevMinor === entry.minor;
-      return isSame ? Step.leave : Step.replace;
-    }
-    if (entry.type !== "file") return Step.leave;
-    if (stat.ino === 0n) return Step.replace;
-    const isSame = hashExisting(place, entry.size, this.#memory, this.#onCompared) === entry.sha256;
-    return isSame ? Step.leave : Step.replace;
-  }
-
-  /** A directory as a run leaves it that is killed before it has set mode and owner. */
-  #isHalfMade(path: BytePath, mode: number): boolean {
-    return (mode & 0o7777) === 0o700 && this.directories.names(path).length === 0;
-  }
-
-  async #mendFile(entry: FileEntry, step: number): Promise<void> {
-    if (step !== Step.leave && !(await this.#writeFile(entry, step))) return;
+  async #mendFile(entry: FileEntry, step: number, crew: RestoreCrew): Promise<void> {
+    if (step !== Step.leave && !(await this.#writeFile(entry, step, crew))) return;
     if (step !== Step.leave) {
       this.#stripped.note(entry);
       this.#writtenFiles += 1;
@@ -307,17 +206,18 @@ class TreeMender {
     this.#bytes += entry.size;
   }
 
-  async #writeFile(entry: FileEntry, step: number): Promise<boolean> {
+  async #writeFile(entry: FileEntry, step: number, crew: RestoreCrew): Promise<boolean> {
+    this.#current = entry.path;
     const cut = entry.path.lastIndexOf("/") + 1;
     const temporary = this.#leftovers.temporaryIn(entry.path.slice(0, cut));
     const { directories, options, snapshot } = this;
     this.#ensureParents(entry.path);
     try {
       const place = () => directories.at(temporary);
-      if (!this.#linkToFirst(entry, temporary)) {
+      const shown = `${options.to}/${displayPath(entry.path)}`;
+      if (!(await this.#linkToFirst(entry, temporary, shown, crew))) {
         const attributes = attributesOf(entry, options);
-        const shown = `${options.to}/${displayPath(entry.path)}`;
-        await restoreContent(snapshot.directory, entry, place, attributes, this.#memory, shown);
+        await crew.write(snapshot.directory, entry, place, attributes, shown);
       }
     } catch (thrown) {
       if (!(thrown instanceof NotRestored)) throw thrown;
@@ -329,12 +229,17 @@ class TreeMender {
   }
 
   /** A further name of a file that is there already, and right, becomes a link to it again. */
-  #linkToFirst(entry: FileEntry, temporary: string): boolean {
+  async #linkToFirst(
+    entry: FileEntry,
+    temporary: string,
+    shown: string,
+    crew: RestoreCrew,
+  ): Promise<boolean> {
     if (entry.hardlink === undefined || !this.#isWanted(entry.hardlink)) return false;
     try {
       const first = this.directories.at(entry.hardlink);
-      if (hashExisting(first, entry.size, this.#memory) !== entry.sha256) return false;
-      hardLink(first, this.directories.at(temporary));
+      if ((await crew.hash(first, entry.size, shown)) !== entry.sha256) return false;
+      hardLink(this.directories.at(entry.hardlink), this.directories.at(temporary));
       return true;
     } catch {
       return false; // its own copy, then
@@ -398,14 +303,4 @@ class TreeMender {
     }
     this.#swap(entry.path, temporary, step);
   }
-}
-
-function inTheWay(path: BytePath): CitadelError {
-  return new CitadelError({
-    kind: "conflict",
-    code: "RESTORE_TYPE_CONFLICT",
-    message: `a directory and a file meet at ${displayPath(path)}`,
-    path: displayPath(path),
-    hint: "move what lies there aside, then restore again",
-  });
 }

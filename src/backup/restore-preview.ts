@@ -4,9 +4,9 @@ import { sha256Hex, assertMayWrite } from "../system/index.ts";
 import { freeBytesAt, targetState } from "../system/restore-target.ts";
 import { canonicalJson } from "../core/index.ts";
 import type { BytePath } from "./format/byte-path.ts";
-import { collectConflict, type PlanConflict } from "./plan-conflict.ts";
+import { collectConflict, collectConflictOf, type PlanConflict } from "./plan-conflict.ts";
 import type { FoundSnapshot } from "./repository.ts";
-import { planInPlace, wouldReplace, type InPlaceOptions } from "./restore-in-place.ts";
+import { type InPlaceOptions, planInPlace, wouldReplace } from "./restore-in-place.ts";
 import { assertSpace, countNeed, filterPaths } from "./restore-plan.ts";
 import {
   assertSoundMetadata,
@@ -33,16 +33,16 @@ export interface RestorePreview {
  * Looks at snapshot and target and changes nothing.
  * @throws kind `integrity`, code SNAPSHOT_DAMAGED: a manifest that cannot be trusted gives no plan; `cancelled`
  */
-export function previewRestore(
+export async function previewRestore(
   snapshot: FoundSnapshot,
   options: InPlaceOptions,
   isInPlace: boolean,
   context: RestoreContext,
-): RestorePreview {
+): Promise<RestorePreview> {
   assertSoundMetadata(snapshot);
   const conflicts: PlanConflict[] = [];
   const plan = isInPlace
-    ? previewInPlace(snapshot, options, context, conflicts)
+    ? await previewInPlace(snapshot, options, context, conflicts)
     : previewWhole(snapshot, options, conflicts);
   const judged = {
     snapshot: snapshot.id,
@@ -81,13 +81,13 @@ function previewWhole(
   return { create: need.entries, replace: 0, unchanged: 0, bytes: need.bytes, differing: [] };
 }
 
-function previewInPlace(
+async function previewInPlace(
   snapshot: FoundSnapshot,
   options: InPlaceOptions,
   context: RestoreContext,
   conflicts: PlanConflict[],
-): Figures {
-  const plan = collectConflict(conflicts, () => planInPlace(snapshot, options, context));
+): Promise<Figures> {
+  const plan = await collectConflictOf(conflicts, planInPlace(snapshot, options, context));
   if (plan === undefined) return { create: 0, replace: 0, unchanged: 0, bytes: 0, differing: [] };
   const { create, replace, unchanged, neededBytes, differing } = plan;
   collectConflict(conflicts, () => {

@@ -22,7 +22,8 @@ import { parentOf, nameOf } from "../core/index.ts";
 import { type BytePath, displayPath, rootPath } from "./format/byte-path.ts";
 import type { FileEntry, ManifestEntry, SpecialEntry } from "./format/manifest.ts";
 import type { FoundSnapshot } from "./repository.ts";
-import { restoreContent, RestoreMemory, NotRestored } from "./restore-content.ts";
+import { NotRestored } from "./restore-content.ts";
+import { RestoreCrew } from "./restore-crew.ts";
 import { attributesOf, StrippedBits } from "./restore-attributes.ts";
 import { isLeftOut, restoreSpecial } from "./restore-special.ts";
 import { assertSpace, countNeed, filterPaths, type PathFilter } from "./restore-plan.ts";
@@ -40,7 +41,7 @@ export interface RestoreOptions {
 }
 
 export interface RestoreContext {
-  readonly clock: Pick<Clock, "monotonicMs">;
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: RestoreProgress) => void) | undefined;
 }
@@ -77,9 +78,6 @@ export interface RestoreReport {
   readonly durationMs: number;
   readonly remarks: readonly string[];
 }
-
-/** Files at work at a time; each holds 16 MiB of buffers. */
-const filesAtWork = 4;
 
 /** @throws kind `integrity`, code `SNAPSHOT_DAMAGED`: metadata that cannot be trusted */
 export function assertSoundMetadata(snapshot: FoundSnapshot): void {
@@ -122,15 +120,17 @@ export async function restoreSnapshot(
   try {
     using directories = new DirectoryCache(stage);
     if (!isFreshStage(directories.rootFd)) throw replaced(target);
-    const writer = new TreeWriter(
-      snapshot,
-      options,
-      context,
-      directories,
-      isWanted,
-      need.contentBytes,
-    );
-    await writer.run();
+    const writer = new TreeWriter(snapshot, options, directories, isWanted);
+    const show = (doneBytes: number) =>
+      context.onProgress?.({
+        activity: "restoring",
+        doneBytes,
+        totalBytes: need.contentBytes,
+        current: writer.current,
+      });
+    using crew = new RestoreCrew(context.clock, context.signal, show);
+    await writer.run(crew);
+    show(crew.doneBytes);
     syncFileSystem(directories.rootFd);
     context.signal?.throwIfAborted();
     placeStage(stage, place);
@@ -209,35 +209,24 @@ class TreeWriter {
   readonly #lostFiles = new Set<BytePath>();
   #files = 0;
   #bytes = 0;
-  #doneBytes = 0;
   readonly #stripped: StrippedBits;
+  /** What is being written. */
+  current: BytePath = rootPath;
 
   constructor(
     readonly snapshot: FoundSnapshot,
     readonly options: RestoreOptions,
-    readonly context: RestoreContext,
     readonly directories: DirectoryCache,
     readonly isWanted: PathFilter,
-    readonly totalBytes: number,
   ) {
     this.#stripped = new StrippedBits(options);
   }
 
   /** First all directories and content, several files at a time; then hard links; then the directories' attributes. */
-  async run(): Promise<void> {
-    const work = this.#content();
-    const lane = async () => {
-      let current = rootPath;
-      const memory = new RestoreMemory((count) => this.#pass(count, current));
-      for (const entry of work) {
-        this.context.signal?.throwIfAborted();
-        current = entry.path;
-        await this.#writeFile(entry, memory);
-      }
-    };
-    const lanes = await Promise.allSettled(Array.from({ length: filesAtWork }, lane));
-    for (const outcome of lanes) if (outcome.status === "rejected") throw outcome.reason;
-    await this.#linkAndFinish();
+  async run(crew: RestoreCrew): Promise<void> {
+    await crew.each(this.#content(), (entry) => this.#writeFile(entry, crew));
+    await crew.each(this.#furtherNames(), ([entry, first]) => this.#link(entry, first, crew));
+    this.#finishDirectories();
   }
 
   report(to: string, durationMs: number): RestoreReport {
@@ -259,7 +248,7 @@ class TreeWriter {
     };
   }
 
-  /** Makes what needs no content and yields the files; shared by all lanes, which take turns. */
+  /** Makes what needs no content and yields the files. */
   *#content(): Generator<FileEntry> {
     for (const entry of readManifest(this.snapshot.directory)) {
       if (entry.path === rootPath) continue;
@@ -286,13 +275,14 @@ class TreeWriter {
     } else restoreSpecial(entry, this.directories.at(entry.path), this.options);
   }
 
-  async #writeFile(entry: FileEntry, memory: RestoreMemory): Promise<boolean> {
+  async #writeFile(entry: FileEntry, crew: RestoreCrew): Promise<void> {
     const { snapshot, options, directories } = this;
+    this.current = entry.path;
     try {
       const place = () => directories.at(entry.path);
       const attributes = attributesOf(entry, options);
       const shown = `${options.to}/${displayPath(entry.path)}`;
-      await restoreContent(snapshot.directory, entry, place, attributes, memory, shown);
+      await crew.write(snapshot.directory, entry, place, attributes, shown);
       this.#stripped.note(entry);
       this.#files += 1;
       this.#bytes += entry.size;
@@ -300,30 +290,23 @@ class TreeWriter {
       if (!(thrown instanceof NotRestored)) throw thrown;
       this.#failed.push({ path: entry.path, reason: messageOf(thrown) });
       this.#lostFiles.add(entry.path);
-      return false;
     }
-    return true;
   }
 
-  #pass(count: number, current: BytePath): void {
-    const doneBytes = (this.#doneBytes += count);
-    const { totalBytes } = this;
-    this.context.onProgress?.({ activity: "restoring", doneBytes, totalBytes, current });
+  *#furtherNames(): Generator<readonly [FileEntry, BytePath]> {
+    for (const entry of readManifest(this.snapshot.directory)) {
+      if (entry.type !== "file" || entry.hardlink === undefined) continue;
+      if (this.isWanted(entry.path)) yield [entry, entry.hardlink];
+    }
   }
 
-  async #linkAndFinish(): Promise<void> {
+  #finishDirectories(): void {
     const { directories, options } = this;
-    const memory = new RestoreMemory();
     /** Directories that would keep their owner out: closed last, deepest first. */
     const closed: ManifestEntry[] = [];
     const finish = (entry: ManifestEntry) => {
       setAttributes(directories.directory(entry.path), attributesOf(entry, options));
     };
-    for (const entry of readManifest(this.snapshot.directory)) {
-      if (entry.type === "file" && entry.hardlink !== undefined && this.isWanted(entry.path)) {
-        await this.#link(entry, entry.hardlink, memory);
-      }
-    }
     for (const entry of readManifest(this.snapshot.directory)) {
       if (entry.type !== "directory") continue;
       if (entry.path !== rootPath && !this.#isMade(entry.path)) continue;
@@ -345,7 +328,7 @@ class TreeWriter {
     }
   }
 
-  async #link(entry: FileEntry, first: BytePath, memory: RestoreMemory): Promise<void> {
+  async #link(entry: FileEntry, first: BytePath, crew: RestoreCrew): Promise<void> {
     if (this.#lostFiles.has(first)) {
       this.#failed.push({ path: entry.path, reason: "the file that it is a name of was lost" });
       return;
@@ -356,7 +339,7 @@ class TreeWriter {
       this.#files += 1;
       this.#bytes += entry.size;
     } catch {
-      await this.#writeFile(entry, memory); // its own copy: the other name is not here, or may not be linked
+      await this.#writeFile(entry, crew); // its own copy: the other name is not here, or may not be linked
     }
   }
 }

@@ -14,6 +14,8 @@ const jobsPerWorker = 2;
 
 export interface WorkerPool<Job, Result> extends Disposable {
   readonly workers: number;
+  /** Has one job done, as soon as a worker is free for it. @param isLong as for `runAll` */
+  ask(job: Job, isLong?: boolean): Promise<Result>;
   /**
    * Takes jobs from `jobs` as workers get free and hands each answer to `onResult`, in the order they come.
    * @param isLong a job that takes its time: it goes to an idle worker only, and nothing waits behind it
@@ -64,28 +66,32 @@ export function openWorkerPool<Job, Result>(file: string, count: number): Worker
     });
     return worker;
   });
-  const ask = (worker: Worker, job: Job): Promise<Result> =>
+  const send = (worker: Worker, job: Job): Promise<Result> =>
     new Promise((resolve, reject) => {
       next += 1;
       waiting.set(next, { resolve, reject });
       worker.postMessage({ number: next, job });
     });
+  const desk = createDesk(workers);
+  const ask = async (job: Job, isLong = false): Promise<Result> => {
+    const seat = await desk.take(isLong);
+    try {
+      return await send(seat.worker, job);
+    } finally {
+      desk.giveBack(seat);
+    }
+  };
   return {
     workers: count,
+    ask,
     async runAll(jobs, onResult, signal, isLong = () => false) {
       const source = toAsync(jobs);
-      const desk = createDesk(workers);
       const lane = async () => {
         for (;;) {
           signal?.throwIfAborted();
           const { done, value } = await source.next();
           if (done) return;
-          const seat = await desk.take(isLong(value));
-          try {
-            onResult(await ask(seat.worker, value), value);
-          } finally {
-            desk.giveBack(seat);
-          }
+          onResult(await ask(value, isLong(value)), value);
         }
       };
       try {

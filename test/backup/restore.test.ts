@@ -263,8 +263,9 @@ test("progress goes on within a file, counts holes like content, and ends at its
   const { directory } = buildSnapshot(`${dir}/repo`, source);
   const target = fresh("progress");
   const seen: RestoreProgress[] = [];
+  const often = (_: number, signal?: AbortSignal) => systemClock.sleep(1, signal);
   const watched = {
-    ...context,
+    clock: { ...systemClock, sleep: often },
     onProgress: (progress: RestoreProgress) => void seen.push(progress),
   };
   await restoreSnapshot(open(directory), to(target), watched);
@@ -278,6 +279,7 @@ test("progress goes on within a file, counts holes like content, and ends at its
   expect(compared).toEqual({
     activity: "comparing",
     doneBytes: 20_000_000,
+    totalBytes: 20_000_000,
     current: fromText("model"),
   });
   expect(seen.at(-1)).toMatchObject({

@@ -17,7 +17,8 @@ import { pathArgument } from "../../app/path-argument.ts";
 import { type JobOutcome, knownSnapshot } from "../../backup/catalog.ts";
 import { jsonPath } from "../../backup/format/byte-path.ts";
 import { snapshotAt } from "../../backup/repository.ts";
-import { planInPlace, restoreInPlace } from "../../backup/restore-in-place.ts";
+import type { InPlacePlan } from "../../backup/restore-compare.ts";
+import { restoreInPlace } from "../../backup/restore-in-place.ts";
 import { previewRestore } from "../../backup/restore-preview.ts";
 import { restoreSnapshot, type RestoreContext, type RestoreReport } from "../../backup/restore.ts";
 import { CitadelError, ExitCode, counted, formatBytes, formatDuration } from "../../core/index.ts";
@@ -78,18 +79,13 @@ export const command = defineAgentCommand({
         ? await lockRestoreTarget(app, options.to, globals.lockTimeoutMs, signal)
         : undefined;
     if (globals.dryRun || globals.planHash !== undefined) {
-      const preview = previewRestore(snapshot, options, args.inPlace === true, context);
+      const preview = await previewRestore(snapshot, options, args.inPlace === true, context);
       if (globals.dryRun) return showRestorePlan(out, snapshot, options.to, preview);
       if (globals.planHash !== preview.planHash) throw planChanged();
     }
-    if (options.force && args.inPlace === true && !globals.yes) {
-      const plan = planInPlace(snapshot, options, context);
-      const question = `replace ${counted(plan.replace, "file")} in ${options.to} by those of ${snapshot.id}?`;
-      if (plan.replace > 0 && !(await out.confirm(question))) return ExitCode.decision;
-    }
     using recorder = openRecorder(places);
     const source = realSource(app, snapshot);
-    const job = recorder.write((catalog) =>
+    let job: string | undefined = recorder.write((catalog) =>
       catalog.startJob({
         kind: "restore",
         source,
@@ -97,15 +93,32 @@ export const command = defineAgentCommand({
         about: knownSnapshot(snapshot),
       }),
     );
+    const agree = async ({ replace }: InPlacePlan) => {
+      const question = `replace ${counted(replace, "file")} in ${options.to} by those of ${snapshot.id}?`;
+      let isAgreed = false;
+      try {
+        isAgreed = await out.confirm(question);
+      } finally {
+        const asked = job;
+        if (!isAgreed && asked !== undefined) recorder.write((catalog) => catalog.forgetJob(asked));
+        if (!isAgreed) job = undefined;
+      }
+      return isAgreed;
+    };
     const finish = (outcome: JobOutcome, failure?: { code: string; message: string }) => {
-      if (job !== undefined) recorder.write((catalog) => catalog.finishJob(job, outcome, failure));
+      const id = job;
+      if (id !== undefined) recorder.write((catalog) => catalog.finishJob(id, outcome, failure));
       if (recorder.remark !== undefined) out.warn(recorder.remark);
     };
     try {
       const report =
         args.inPlace === true
-          ? await restoreInPlace(snapshot, options, context)
+          ? await restoreInPlace(snapshot, options, context, agree)
           : await restoreSnapshot(snapshot, options, context);
+      if (report === undefined) {
+        out.note("nothing was changed: the answer was no");
+        return ExitCode.decision;
+      }
       const { files, bytes, failed } = report;
       const lost =
         failed.length === 0
