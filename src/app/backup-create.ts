@@ -33,7 +33,7 @@ import type { App } from "./app.ts";
 import { readKnownDamage } from "./backup-knowledge.ts";
 import { requiresMounts } from "./backup-mounts.ts";
 import { backupPlaces, recordJob, verifyAndRecord } from "./backup-repository.ts";
-import { statePlaces } from "./transaction.ts";
+import { statePlaces } from "./state-places.ts";
 
 export interface CreateRequest {
   /** Host path; default: the active models. */

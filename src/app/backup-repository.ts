@@ -36,7 +36,7 @@ import type { App } from "./app.ts";
 import { damageFound } from "./backup-knowledge.ts";
 import { explainUnknown } from "./backup-mounts.ts";
 import { Recorder, unrecorded } from "./backup-recorder.ts";
-import { statePlaces } from "./transaction.ts";
+import { statePlaces } from "./state-places.ts";
 
 export interface BackupPlaces extends CatalogOptions {
   readonly runtimeDir: AbsolutePath;
@@ -324,7 +324,7 @@ export async function verifyAndRecord(
   app: App,
   snapshot: FoundSnapshot,
   run: VerifyRun,
-  context: Pick<VerifyContext, "signal" | "onProgress" | "pace">,
+  context: Pick<VerifyContext, "signal" | "onProgress" | "pace" | "checkers">,
 ): Promise<VerifyReport> {
   const places = backupPlaces(app);
   using recorder =

@@ -13,7 +13,6 @@ import {
 } from "../system/stored-files.ts";
 import { type BytePath, absoluteBytes, displayPath } from "./format/byte-path.ts";
 import { chunkSizeBytes, type PackMethod } from "./format/manifest.ts";
-import { unpack } from "./unpack.ts";
 import { CheckedBytes } from "./verify-progress.ts";
 import { openXxh3, xxh3Of } from "./xxh3/xxh3.ts";
 
@@ -308,6 +307,7 @@ async function isOriginal(
   shown: string,
   progress: CheckedBytes,
 ): Promise<boolean> {
+  const { unpack } = await import("./unpack.ts"); // node:zlib and node:stream: half of what a worker's start would cost
   const hasher = new Bun.CryptoHasher("sha256");
   let size = 0;
   const stored = storedBlocks(opened, block, shown);

@@ -45,6 +45,8 @@ export interface VerifyContext {
   readonly onVerified?: ((file: SoundFile) => void) | undefined;
   /** Called several times a second, also while one file takes long. */
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined;
+  /** Threads that are up already; default: this run's own. */
+  readonly checkers?: Checkers | undefined;
   /** Called before each job with its bytes: waits where a budget says so; false ends the run early. */
   readonly pace?: ((bytes: number) => Promise<boolean>) | undefined;
 }
@@ -67,6 +69,14 @@ const partChunks = 4;
 /** How many threads: they wait for the disk as much as they hash. Four hold 80 MiB. */
 export function verifyWorkers(cores: number, cached: boolean): number {
   return Math.max(1, Math.min(4, cached ? cores : cores * 2));
+}
+
+/** The threads that check content. */
+export type Checkers = WorkerPool<CheckJob, CheckResult>;
+
+/** Starts the threads: a caller with more to do before it can verify starts them first. Close them with `using`. */
+export function openCheckers(workers: number): Checkers {
+  return openWorkerPool("backup/verify.worker.ts", workers);
 }
 
 /** Verifies; damage is a finding in the report, never an exception. @throws kind `cancelled` by the signal */
@@ -204,11 +214,9 @@ class Verification {
     if (workers === 0 || options.sampleRate === 0) {
       for await (const job of jobs) take(await checkContent(job), job);
     } else {
-      using pool: WorkerPool<CheckJob, CheckResult> = openWorkerPool(
-        "backup/verify.worker.ts",
-        workers,
-      );
-      await pool.runAll(jobs, take, context.signal, isLongCheck);
+      using own = context.checkers === undefined ? openCheckers(workers) : undefined;
+      const checkers = context.checkers ?? (own as Checkers);
+      await checkers.runAll(jobs, take, context.signal, isLongCheck);
     }
     if (this.#isCutShort) return; // not all was looked at: nothing can be said of the whole
     const extras = findExtraPacked(snapshot.directory, this.#counts.packed, () =>

@@ -44,13 +44,15 @@ interface Waiting<Result> {
 export function openWorkerPool<Job, Result>(file: string, count: number): WorkerPool<Job, Result> {
   const waiting = new Map<number, Waiting<Result>>();
   let next = 0;
+  /** Why a worker died, which may be before it was asked for anything. */
+  let failure: CitadelError | undefined;
   const fail = (why: string) => {
-    const error = new CitadelError({
+    const error = (failure ??= new CitadelError({
       kind: "internal",
       code: "WORKER_FAILED",
       message: `worker ${file} failed: ${why}`,
       hint: "run the command again; if it happens again, report it with `citadel-agent incident`",
-    });
+    }));
     for (const { reject } of waiting.values()) reject(error);
     waiting.clear();
   };
@@ -68,6 +70,7 @@ export function openWorkerPool<Job, Result>(file: string, count: number): Worker
   });
   const send = (worker: Worker, job: Job): Promise<Result> =>
     new Promise((resolve, reject) => {
+      if (failure !== undefined) throw failure;
       next += 1;
       waiting.set(next, { resolve, reject });
       worker.postMessage({ number: next, job });

@@ -10,9 +10,9 @@ import {
 import { InodeLedger } from "../../backup/inode-ledger.ts";
 import { listSnapshots, readable, type FoundSnapshot } from "../../backup/repository.ts";
 import type { VerifyReport } from "../../backup/verify-report.ts";
+import { openCheckers, verifyWorkers } from "../../backup/verify.ts";
 import type { App } from "../../app/app.ts";
 import { unmountedWarning } from "../../app/backup-mounts.ts";
-import { planRolling, runRolling } from "../../app/backup-rolling.ts";
 import { CitadelError, ExitCode, formatBytes } from "../../core/index.ts";
 import type { Output } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
@@ -80,6 +80,11 @@ export const command = defineAgentCommand({
     };
     if (args.all === true && args.snapshot !== undefined) throw notBoth();
     const name = args.snapshot ?? "latest";
+    // they come up while the snapshot is looked for and locked, and serve all of them
+    using checkers =
+      run.sampleRate === 0
+        ? undefined
+        : openCheckers(verifyWorkers(backupPlaces(app).cores, run.cached));
     const reports: VerifyReport[] = [];
     const warnUnmounted = () => {
       const unmounted = unmountedWarning(app);
@@ -99,6 +104,7 @@ export const command = defineAgentCommand({
         { ...run, unrecorded: globals.dryRun },
         {
           signal,
+          checkers,
           onProgress: (progress) => out.progress({ activity: "verifying", ...progress }),
         },
       );
@@ -145,6 +151,7 @@ export const command = defineAgentCommand({
 });
 
 async function runRollingSlice(app: App, out: Output, signal: AbortSignal): Promise<ExitCode> {
+  const { runRolling } = await import("../../app/backup-rolling.ts");
   const { before, after, bytesRead, reports, warning } = await runRolling(app, signal);
   if (warning !== undefined) out.warn(warning);
   const valid = reports.every((report) => report.valid);
@@ -159,7 +166,8 @@ async function runRollingSlice(app: App, out: Output, signal: AbortSignal): Prom
 }
 
 /** What the next slice would read; nothing is read for it but manifests. */
-function showRollingPlan(app: App, out: Output): ExitCode {
+async function showRollingPlan(app: App, out: Output): Promise<ExitCode> {
+  const { planRolling } = await import("../../app/backup-rolling.ts");
   const plan = planRolling(app);
   const { bytes = 0, coverage } = plan ?? {};
   const fields = { bytes, coverage: coverage ?? null };
