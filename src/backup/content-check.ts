@@ -11,7 +11,7 @@ import {
   type OpenedFile,
   type ReadMode,
 } from "../system/stored-files.ts";
-import { type BytePath, absoluteBytes, displayPath } from "./format/byte-path.ts";
+import { type BytePath, absolutePlace, displayPath } from "./format/byte-path.ts";
 import { chunkSizeBytes, type PackMethod } from "./format/manifest.ts";
 import { CheckedBytes } from "./verify-progress.ts";
 import { openXxh3, xxh3Of } from "./xxh3/xxh3.ts";
@@ -79,7 +79,9 @@ export async function checkContent(job: CheckJob): Promise<CheckResult> {
   for (const [index, file] of job.files.entries()) {
     progress.begin(file);
     try {
-      const found = await checkFile(job, file, memory, progress);
+      const found = isSmall(file)
+        ? checkSmall(job, file, memory.pieces[0])
+        : await checkFile(job, file, memory, progress);
       bytesRead += found.bytesRead;
       if (found.reason !== undefined) {
         failures.push({ index, reason: found.reason, ranges: found.ranges });
@@ -108,17 +110,11 @@ async function checkFile(
   held: CheckMemory,
   progress: CheckedBytes,
 ): Promise<FileOutcome> {
-  const opened = openStored(absoluteBytes(job.directory, file.path), job.mode);
-  if (opened === undefined) return { bytesRead: 0, reason: "type", ranges: [] };
+  const opened = openStored(absolutePlace(job.directory, file.path), job.mode);
+  if (opened === undefined) return otherType;
   try {
-    if (opened.sizeBytes !== file.size) {
-      const [less, more] = [opened.sizeBytes, file.size].sort((a, b) => a - b) as [number, number];
-      return { bytesRead: 0, reason: "size", ranges: [[less, more]] };
-    }
-    const outcome =
-      file.size <= pieceBytes && file.firstChunk === 0
-        ? checkSmall(opened, file, held)
-        : await checkLarge(opened, file, held, job.mode, progress);
+    if (opened.sizeBytes !== file.size) return otherSize(opened, file);
+    const outcome = await checkLarge(opened, file, held, job.mode, progress);
     if (outcome.reason !== undefined || file.original === undefined) return outcome;
     const shown = displayPath(file.path);
     const sound = await isOriginal(opened, file.original, held.pieces[0], shown, progress);
@@ -139,24 +135,34 @@ function checkLarge(
   return mode === "cache" ? pass.readCached() : pass.readAhead();
 }
 
-/** A file that is read at one go: most files are, and nothing is made for them that the collector has to find. */
-function checkSmall(opened: OpenedFile, file: CheckFile, held: CheckMemory): FileOutcome {
-  const { size, sha256 } = file;
-  const [buffer] = held.pieces;
-  const damage = new Damage(size);
-  let got = 0;
+const otherType: FileOutcome = { bytesRead: 0, reason: "type", ranges: [] };
+
+function otherSize({ sizeBytes }: OpenedFile, { size }: CheckFile): FileOutcome {
+  const range: ByteRange = [Math.min(sizeBytes, size), Math.max(sizeBytes, size)];
+  return { bytesRead: 0, reason: "size", ranges: [range] };
+}
+
+/** Most files are: read at one go, and as little as can be is made for them. */
+const isSmall = ({ size, original }: CheckFile) => size <= pieceBytes && original === undefined;
+
+function checkSmall(job: CheckJob, file: CheckFile, buffer: Buffer): FileOutcome {
+  const opened = openStored(absolutePlace(job.directory, file.path), job.mode);
+  if (opened === undefined) return otherType;
   try {
-    got = readBlock(opened, buffer, 0, size, displayPath(file.path));
+    const { size, sha256 } = file;
+    if (opened.sizeBytes !== size) return otherSize(opened, file);
+    const got = readBlock(opened, buffer, 0, size, displayPath(file.path));
     const content = buffer.subarray(0, got);
     const isRight =
       got === size &&
       (size === 0 || xxh3Of(content) === file.xxh3[0]) &&
       (sha256 === undefined || Bun.SHA256.hash(content, "hex") === sha256);
-    if (!isRight) damage.addAll();
-  } catch (thrown) {
-    damage.addUnreadable(0, thrown);
+    return isRight
+      ? { bytesRead: got, ranges: [] }
+      : { bytesRead: got, reason: "content", ranges: [[0, size]] };
+  } finally {
+    closeStored(opened);
   }
-  return { bytesRead: got, ...damage.outcome() };
 }
 
 const toChunkEnd = (offset: number) => chunkSizeBytes - (offset % chunkSizeBytes);

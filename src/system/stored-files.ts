@@ -25,23 +25,23 @@ export function allocateAligned(sizeBytes: number): Buffer {
 const baseFlags = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
 
 /**
- * Opens a regular file. @param path bytes
+ * Opens a regular file. @param path bytes, or text
  * @returns undefined if there is something else of that name @throws kinds of fromErrno
  */
-export function openStored(path: Buffer, mode: ReadMode): OpenedFile | undefined {
-  const shown = path.toString("utf8");
-  let direct = mode === "device";
-  const open = (flags: number) => withErrno("open", shown, () => fs.openSync(path, flags));
-  let fd: number;
+export function openStored(path: Buffer | string, mode: ReadMode): OpenedFile | undefined {
+  let fd = -1;
+  let operation = "open"; // no closures here and in readBlock: there are millions of small files
   try {
-    fd = open(direct ? baseFlags | fs.constants.O_DIRECT : baseFlags);
-  } catch (thrown) {
-    if (!direct || !isErrno((thrown as Error).cause, "EINVAL")) throw thrown;
-    direct = false; // a file system without direct I/O
-    fd = open(baseFlags);
-  }
-  try {
-    const stat = withErrno("fstat", shown, () => fs.fstatSync(fd));
+    let direct = mode === "device";
+    try {
+      fd = fs.openSync(path, direct ? baseFlags | fs.constants.O_DIRECT : baseFlags);
+    } catch (thrown) {
+      if (!direct || !isErrno(thrown, "EINVAL")) throw thrown;
+      direct = false; // a file system without direct I/O
+      fd = fs.openSync(path, baseFlags);
+    }
+    operation = "fstat";
+    const stat = fs.fstatSync(fd);
     if (!stat.isFile()) {
       fs.closeSync(fd);
       return undefined;
@@ -49,8 +49,8 @@ export function openStored(path: Buffer, mode: ReadMode): OpenedFile | undefined
     if (mode === "device" && !direct) dropCachedPages(fd, 0, 0);
     return { fd, sizeBytes: stat.size, direct };
   } catch (thrown) {
-    fs.closeSync(fd);
-    throw thrown;
+    if (fd !== -1) fs.closeSync(fd);
+    throw fromErrno(thrown, operation, path.toString());
   }
 }
 
@@ -69,15 +69,23 @@ export function readBlock(
 ): number {
   let got = 0;
   while (got < length) {
-    const want = file.direct ? roundUp(length - got) : length - got;
-    const count = withErrno("read", shown, () =>
-      pastDirectSync(file.fd, () => fs.readSync(file.fd, buffer, got, want, offset + got)),
-    );
+    let count: number;
+    try {
+      count = file.direct
+        ? readDirect(file.fd, buffer, got, roundUp(length - got), offset + got)
+        : fs.readSync(file.fd, buffer, got, length - got, offset + got);
+    } catch (thrown) {
+      throw fromErrno(thrown, "read", shown);
+    }
     got += count;
     // a short direct read that is no multiple of the block is the end of the file
     if (count === 0 || (file.direct && count % blockBytes !== 0)) break;
   }
   return Math.min(got, length);
+}
+
+function readDirect(fd: number, buffer: Buffer, at: number, want: number, offset: number): number {
+  return pastDirectSync(fd, () => fs.readSync(fd, buffer, at, want, offset));
 }
 
 const blockBytes = 4096;

@@ -63,6 +63,11 @@ export function absoluteBytes(root: string, path: BytePath): Buffer {
   return Buffer.concat([Buffer.from(root), Buffer.from("/"), toBytes(path)]);
 }
 
+/** The same as text where that says it, which costs a call less to make. */
+export function absolutePlace(root: string, path: BytePath): Buffer | string {
+  return ascii.test(path) && path !== rootPath ? `${root}/${path}` : absoluteBytes(root, path);
+}
+
 /** The directory that holds `path`; `.` for the first level and for `.` itself. */
 export function parentPath(path: BytePath): BytePath {
   const cut = path.lastIndexOf("/");
