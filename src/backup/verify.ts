@@ -4,7 +4,7 @@
 import { temporaryPrefix } from "../system/atomic-write.ts";
 import { CitadelError } from "../core/index.ts";
 import { listDirectory, lstat, type Clock } from "../system/index.ts";
-import { trimGrownMemory } from "../system/memory.ts";
+import { trimGrownMemory, trimMemory } from "../system/memory.ts";
 import { startTicker } from "../system/ticker.ts";
 import { openWorkerPool, type WorkerPool } from "../system/worker-pool.ts";
 import { checkContent, type CheckFile, type CheckJob, type CheckResult } from "./content-check.ts";
@@ -29,7 +29,7 @@ export interface VerifyOptions {
   readonly seed: number;
   /** Instead of a random sample: for rotation. */
   readonly choice?: Choice | undefined;
-  /** Threads; 0 checks in this one. Default: by the number of cores, at most 4 (20 MiB each). */
+  /** Threads; 0 checks in this one. Default: by the number of cores, at most 4. */
   readonly workers?: number | undefined;
   readonly cores: number;
   /** Small files travel together up to this; less where a budget has to be met closely. Default 32 MiB. */
@@ -66,9 +66,20 @@ const defaultBatchBytes = 32 * 1024 * 1024;
 const batchFiles = 64;
 const partChunks = 4;
 
-/** How many threads: they wait for the disk as much as they hash. Four hold 80 MiB. */
-export function verifyWorkers(cores: number, cached: boolean): number {
-  return Math.max(1, Math.min(4, cached ? cores : cores * 2));
+/** From here on a run lasts long enough to give back the pages of the program that only its start needed. */
+const longRunBytes = 256 * 1024 * 1024;
+
+/**
+ * How many threads, at most four (7 MiB each). XXH3 waits for the disk more than it computes; SHA-256 takes a core whole,
+ * and the next piece is read meanwhile.
+ */
+export function verifyWorkers({
+  cores,
+  cached,
+  mode,
+}: Pick<VerifyOptions, "cores" | "cached" | "mode">): number {
+  if (cached) return Math.min(4, cores);
+  return Math.min(4, mode === "full" ? Math.max(2, cores) : cores * 2);
 }
 
 /** The threads that check content. */
@@ -210,7 +221,8 @@ class Verification {
     const { options, context, snapshot } = this;
     const jobs = this.#jobs(record);
     const take = (result: CheckResult, job: CheckJob) => this.#take(result, job);
-    const workers = options.workers ?? verifyWorkers(options.cores, options.cached);
+    if (!options.cached && record.counts.bytes >= longRunBytes) trimMemory();
+    const workers = options.workers ?? verifyWorkers(options);
     if (workers === 0 || options.sampleRate === 0) {
       for await (const job of jobs) take(await checkContent(job), job);
     } else {

@@ -84,7 +84,7 @@ export const command = defineAgentCommand({
     using checkers =
       run.sampleRate === 0
         ? undefined
-        : openCheckers(verifyWorkers(backupPlaces(app).cores, run.cached));
+        : openCheckers(verifyWorkers({ ...run, cores: backupPlaces(app).cores }));
     const reports: VerifyReport[] = [];
     const warnUnmounted = () => {
       const unmounted = unmountedWarning(app);
