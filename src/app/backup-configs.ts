@@ -28,10 +28,12 @@ import {
   resetPrivateDirectory,
   stageContent,
   stageDatabase,
+  stageDirectory,
+  stageLink,
   type StagedFile,
 } from "../system/config-staging.ts";
 import { pinTyped, type PinnedDirectory } from "../system/pinned-directory.ts";
-import { walkTree } from "../system/tree-walk.ts";
+import { walkTree, type WalkedEntry } from "../system/tree-walk.ts";
 import type { App } from "./app.ts";
 import {
   failureOfCheck,
@@ -55,7 +57,7 @@ const maxFileBytes = 16 * 1024 * 1024;
 
 export type ConfigsRequest = Pick<
   CreateRequest,
-  "tags" | "acceptShrink" | "verify" | "lockTimeoutMs" | "command"
+  "type" | "tags" | "acceptShrink" | "verify" | "lockTimeoutMs" | "command"
 > & { readonly withSecrets: boolean };
 
 /** Makes a snapshot of the host's configuration. @throws kinds of createSnapshot; `locked` (exit 5) */
@@ -72,7 +74,7 @@ export async function createConfigsBackup(
     kind: "create" as const,
     source: "configs",
     destination: repositoryPath,
-    type: "incremental",
+    type: request.type ?? "incremental",
     tags: request.tags,
     isQueued: true,
   };
@@ -117,7 +119,7 @@ function toOptions(
     sourceIdentity: identityOf(app),
     repositoryPath: (realpath(repositoryPath) as AbsolutePath | undefined) ?? repositoryPath,
     area: "configs",
-    type: "incremental",
+    type: request.type ?? "incremental",
     tags: request.tags ?? [],
     jobs: 1,
     compression: null,
@@ -143,7 +145,10 @@ const neededMounts = (app: App, repositoryPath: AbsolutePath) =>
   requiresMounts(app) ? [repositoryPath] : [];
 
 /** What `--configs --dry-run` shows. Looks and changes nothing; databases are counted with the size they have now. */
-export function planConfigsBackup(app: App, withSecrets: boolean): SnapshotPlan {
+export function planConfigsBackup(
+  app: App,
+  { withSecrets, type = "incremental" }: Pick<ConfigsRequest, "withSecrets" | "type">,
+): SnapshotPlan {
   const { kept, remarks } = gatherConfigs(app, undefined, withSecrets);
   const repository = app.system.hostPaths.real(app.settings.paths.backup_root);
   const bytes = kept.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -153,7 +158,10 @@ export function planConfigsBackup(app: App, withSecrets: boolean): SnapshotPlan 
   collectConflict(conflicts, () => checkWritable({ repositoryPath: repository, area: "configs" }));
   const { damage: knownDamage, warnings } = readKnownDamage(backupPlaces(app));
   const wanted = { identity: identityOf(app), area: "configs", knownDamage };
-  using parent = chooseParent(listSnapshots(repository), wanted, (text) => warnings.push(text));
+  using parent =
+    type === "full"
+      ? undefined
+      : chooseParent(listSnapshots(repository), wanted, (text) => warnings.push(text));
   const former = parent === undefined ? new Map<string, string>() : contentOf(parent);
   const mayLink = app.settings.backup.deduplication_enabled;
   const isKnown = ({ relative, sha256 }: Kept) =>
@@ -164,7 +172,7 @@ export function planConfigsBackup(app: App, withSecrets: boolean): SnapshotPlan 
   return {
     source: "configs",
     to: joinPath(repository, "configs"),
-    type: "incremental",
+    type,
     parent: parent?.record.id ?? null,
     files: kept.length,
     bytes,
@@ -252,11 +260,29 @@ class Staging {
     using directory = this.#pin(real, hostPath);
     if (directory === undefined) return;
     // the dot: the walk does not follow a link in the last part, and the descriptor is one
-    for (const { path, stat } of walkTree(`${directory.through}/.`, { crossFileSystems: false })) {
-      if ((stat.mode & 0o170000) !== 0o100000) continue;
-      const shown = joinPath(hostPath, Buffer.from(path, "latin1").toString("utf8"));
-      this.#keep(directory, path.split("/"), shown);
+    for (const entry of walkTree(`${directory.through}/.`, { crossFileSystems: false })) {
+      const name = Buffer.from(entry.path, "latin1").toString("utf8");
+      const shown = entry.path === "." ? hostPath : joinPath(hostPath, name);
+      this.#keepEntry(directory, entry, shown);
     }
+  }
+
+  #keepEntry(directory: PinnedDirectory, entry: WalkedEntry, hostPath: string): void {
+    const { path, stat, target, failure, isForeignMount } = entry;
+    const type = stat.mode & 0o170000;
+    const leaveOut = (reason: string) => this.remarks.push({ path: hostPath, reason });
+    if (failure !== undefined) leaveOut(failure.message);
+    else if (isForeignMount) leaveOut("another file system is mounted there");
+    else if (type === 0o100000) this.#keep(directory, path.split("/"), hostPath);
+    else if (type === 0o040000) this.#stage(hostPath, (copy) => stageDirectory(copy, stat));
+    else if (target !== undefined) this.#stage(hostPath, (copy) => stageLink(copy, target, stat));
+    else leaveOut("neither a file nor a directory nor a link");
+  }
+
+  #stage(hostPath: string, write: (copy: AbsolutePath) => void): void {
+    const { hostPaths } = this.#app.system;
+    if (this.#root !== undefined)
+      write(joinPath(this.#root, hostPaths.host(hostPaths.real(hostPath))));
   }
 
   file(hostPath: string): void {

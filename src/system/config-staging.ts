@@ -4,7 +4,7 @@
 import { Database } from "bun:sqlite";
 import * as fs from "node:fs";
 import { parentOf } from "../core/index.ts";
-import { setMtimeFd } from "./native.ts";
+import { setMtimeFd, type WalkedStat } from "./native.ts";
 import { writeAll } from "./atomic-write.ts";
 import { fromErrno, isErrno, withErrno } from "./errno.ts";
 import type { PinnedDirectory } from "./pinned-directory.ts";
@@ -80,6 +80,28 @@ export function stageContent(copy: string, { content, stat }: StagedFile, mode?:
     } finally {
       fs.closeSync(fd);
     }
+  });
+}
+
+/** Makes a directory with the owner and mode of the original; we can always write into it. */
+export function stageDirectory(copy: string, stat: Pick<WalkedStat, "mode" | "uid" | "gid">): void {
+  withErrno("mkdir", copy, () => {
+    fs.mkdirSync(copy, { recursive: true, mode: 0o755 });
+    if (process.geteuid?.() === 0) fs.chownSync(copy, stat.uid, stat.gid);
+    fs.chmodSync(copy, (stat.mode & 0o7777) | 0o700);
+  });
+}
+
+/** Makes the same link; what it leads to is not looked at. @param target one character per byte */
+export function stageLink(
+  copy: string,
+  target: string,
+  stat: Pick<WalkedStat, "uid" | "gid">,
+): void {
+  withErrno("symlink", copy, () => {
+    fs.mkdirSync(parentOf(copy), { recursive: true, mode: 0o755 });
+    fs.symlinkSync(Buffer.from(target, "latin1"), copy);
+    if (process.geteuid?.() === 0) fs.lchownSync(copy, stat.uid, stat.gid);
   });
 }
 

@@ -44,6 +44,8 @@ test("a configuration snapshot holds files at their host paths, whole databases,
     put("/etc/citadel/token", "s3cret", 0o600);
     put("/etc/fstab", "UUID=1 / ext4 defaults 0 1\n");
     put("/opt/citadel/configs/vllm.json", "{}");
+    fs.symlinkSync("vllm.json", `${root}/opt/citadel/configs/current`);
+    fs.mkdirSync(`${root}/opt/citadel/configs/empty`, { mode: 0o750 });
     put("/etc/systemd/system/citadel-agent.service", "[Service]\n");
     put("/etc/systemd/system/other.service", "[Service]\n");
     fs.mkdirSync(`${root}/var/lib/citadel-agent`, { recursive: true });
@@ -76,6 +78,8 @@ test("a configuration snapshot holds files at their host paths, whole databases,
     ]) {
       expect(fs.existsSync(`${data}/${path}`)).toBe(true);
     }
+    expect(fs.readlinkSync(`${data}/opt/citadel/configs/current`)).toBe("vllm.json");
+    expect(fs.statSync(`${data}/opt/citadel/configs/empty`).mode & 0o7777).toBe(0o750);
     for (const path of [
       "etc/citadel/token",
       "etc/citadel/notes.env",
@@ -101,13 +105,22 @@ test("a configuration snapshot holds files at their host paths, whole databases,
     expect(one.verified).toMatchObject({ valid: true, files_failed: 0 });
     expect(one.verified?.files_checked).toBeGreaterThan(0);
 
+    const full = runAgent(root, "--configs", "--type", "full", "--no-verify");
+    expect(full).toMatchObject({ linked_files: 0, type: "full" });
+    expect(runAgent(root, "--configs", "--type", "full", "--dry-run")).toMatchObject({
+      parent: null,
+      link_files: 0,
+    });
+
     const two = runAgent(root, "--configs", "--with-secrets", "--no-verify");
     expect(two.verified).toBeNull();
     expect(fs.readFileSync(`${two.directory}/data/etc/citadel/token`, "utf8")).toBe("s3cret");
     expect(fs.statSync(`${two.directory}/data/etc/citadel/notes.env`).mode & 0o777).toBe(0o600);
     expect(fs.statSync(two.directory).mode & 0o777).toBe(0o700);
+    expect(two.linked_files).toBeGreaterThan(0);
     const ino = (directory: string) => fs.statSync(`${directory}/data/etc/fstab`).ino;
-    expect(ino(two.directory)).toBe(ino(one.directory));
+    expect(ino(two.directory)).toBe(ino(full.directory));
+    expect(ino(two.directory)).not.toBe(ino(one.directory));
   } finally {
     fs.rmSync(root, { recursive: true, force: true });
   }
@@ -135,7 +148,12 @@ test.skipIf(!isRoot)(
       for (const path of [configs, `${configs}/inner`]) fs.chownSync(path, 12_345, 12_345);
       const { directory, warnings } = runAgent(root, "--configs", "--with-secrets");
       const data = `${directory}/data/opt/citadel/configs`;
-      expect(fs.readdirSync(data).sort()).toEqual(["inner", "own.json"]);
+      expect(fs.readdirSync(data).sort()).toEqual(["directory", "inner", "own.json", "soft"]);
+      // as links, and nothing of what they lead to
+      expect(fs.readlinkSync(`${data}/soft`)).toBe(`${root}/private/kubeconfig`);
+      expect(fs.readlinkSync(`${data}/directory`)).toBe(`${root}/private`);
+      expect(warnings.join()).toContain("/opt/citadel/configs/fifo");
+      expect(fs.statSync(data)).toMatchObject({ uid: 12_345, gid: 12_345 });
       expect(fs.readdirSync(`${data}/inner`)).toEqual(["own.json"]);
       expect(warnings.join()).toContain("/opt/citadel/configs/inner/hard");
 

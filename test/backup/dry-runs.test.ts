@@ -277,6 +277,18 @@ test("a relative SOURCE counts from the working directory, which has to lie belo
   expect((await restore("/")).exitCode).toBe(2);
 }, 60_000);
 
+test("flags that would be heard by nobody are refused", async () => {
+  for (const [words, code] of [
+    [["--with-secrets"], "FLAG_REQUIRED"],
+    [["--configs", "--cross-filesystems"], "ARGUMENTS_CONTRADICT"],
+    [["/etc", "--configs"], "ARGUMENTS_CONTRADICT"],
+  ] as const) {
+    const made = await agent("create", ...words);
+    expect(made.json()).toMatchObject({ error: { code } });
+    expect(made.exitCode).toBe(2);
+  }
+}, 60_000);
+
 test("a tag is one word; a word that retention does not count goes with its snapshot", async () => {
   const wrong = await agent("create", "--tag", "a b");
   expect(wrong.exitCode).toBe(2);

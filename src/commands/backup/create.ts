@@ -82,7 +82,18 @@ export const command = defineAgentCommand({
     const context = { signal, onProgress: (progress: CreateProgress) => out.progress(progress) };
     const base = { lockTimeoutMs: globals.lockTimeoutMs, command: words.join(" ") };
     if (args.configs === true && args.source !== undefined) {
-      throw contradiction(args.source, "--configs");
+      throw excluded(args.source, "--configs");
+    }
+    if (args.configs === true && args.crossFilesystems === true) {
+      throw excluded("--cross-filesystems", "--configs");
+    }
+    if (args.configs !== true && args.withSecrets === true) {
+      throw new CitadelError({
+        kind: "usage",
+        code: "FLAG_REQUIRED",
+        message: "--with-secrets goes with --configs",
+        hint: "add --configs; models are stored whole, whatever they hold",
+      });
     }
     const odd = rawBytes("source").find((bytes) => !isUtf8(bytes));
     const wish = {
@@ -98,7 +109,7 @@ export const command = defineAgentCommand({
     if (globals.dryRun || globals.planHash !== undefined) {
       const plan =
         args.configs === true
-          ? planConfigsBackup(app, args.withSecrets ?? false)
+          ? planConfigsBackup(app, { withSecrets: args.withSecrets ?? false, type: args.type })
           : await planBackup(app, wish, signal);
       const hash = backupPlanHash(plan);
       if (globals.dryRun) return showCreatePlan(out, plan, hash);
@@ -109,6 +120,7 @@ export const command = defineAgentCommand({
           app,
           {
             ...base,
+            type: args.type,
             tags: args.tag,
             acceptShrink: args.acceptShrink,
             verify: args.verify,
@@ -122,6 +134,15 @@ export const command = defineAgentCommand({
     return exitCodeOfBackup(outcome);
   },
 });
+
+function excluded(what: string, other: string): CitadelError {
+  return new CitadelError({
+    kind: "usage",
+    code: "ARGUMENTS_CONTRADICT",
+    message: `${what} and ${other} exclude one another`,
+    hint: "leave out one of the two",
+  });
+}
 
 function contradiction(kind: string, type: string): CitadelError {
   return new CitadelError({
