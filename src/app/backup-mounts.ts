@@ -12,10 +12,16 @@ export function requiresMounts({ settings, system }: App): boolean {
   return wanted === "auto" ? !system.hostPaths.relocated : wanted;
 }
 
+/** Whether the backup disk should be mounted and is not. */
+export function isBackupUnmounted(app: App): boolean {
+  const root = app.system.hostPaths.real(app.settings.paths.backup_root);
+  return requiresMounts(app) && isUnmounted(root, app.system);
+}
+
 /** What to say where the backup disk should be mounted and is not: an empty list would look like no backups. */
 export function unmountedWarning(app: App): string | undefined {
   const root = app.system.hostPaths.real(app.settings.paths.backup_root);
-  if (!requiresMounts(app) || !isUnmounted(root, app.system)) return missingWarning(root);
+  if (!isBackupUnmounted(app)) return missingWarning(root);
   return `${root} lies on the root file system: the backup disk is not mounted, its snapshots are not seen`;
 }
 

@@ -1,6 +1,6 @@
 // `backup list`: the snapshots on disk; works from the backup disk alone.
 
-import { unmountedWarning } from "../../app/backup-mounts.ts";
+import { isBackupUnmounted, unmountedWarning } from "../../app/backup-mounts.ts";
 import { readKnowledge, type Knowledge } from "../../app/backup-knowledge.ts";
 import { backupPlaces, realSource } from "../../app/backup-repository.ts";
 import { slugOf } from "../../backup/format/ids.ts";
@@ -51,7 +51,7 @@ export const command = defineAgentCommand({
     const nowMs = app.system.clock.nowMs();
     out.result("backup-list", { snapshots, catalogue }, () =>
       found.length === 0
-        ? formatNone(args.source, known.snapshots.length, unmounted !== undefined)
+        ? formatNone(args.source, known.snapshots.length, isBackupUnmounted(app))
         : formatList(found, known, nowMs, out.style),
     );
     return ExitCode.success;
