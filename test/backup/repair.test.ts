@@ -6,7 +6,9 @@ import { listSnapshots, readSnapshot, type FoundSnapshot } from "../../src/backu
 import { verifySnapshot } from "../../src/backup/verify.ts";
 import { toText } from "../../src/backup/format/index.ts";
 import { systemClock } from "../../src/system/index.ts";
-import type { AbsolutePath } from "../../src/core/index.ts";
+import { CitadelError, type AbsolutePath } from "../../src/core/index.ts";
+import { isLockHeldByAny } from "../../src/system/lock-look.ts";
+import { straceAvailable } from "../support/crash.ts";
 import { buildSnapshot } from "../support/snapshot-builder.ts";
 import { cliCommand, runCli, scrubbedEnvironment } from "../support/run-cli.ts";
 
@@ -191,6 +193,70 @@ test("every name of a damaged inode gets the healed file: in the snapshot and in
     ["one", "two"].map((name) => fs.statSync(`${directory}/data/${name}`).ino),
   );
   expect(new Set(inodes).size).toBe(1); // stored once, as before
+});
+
+test.skipIf(!straceAvailable)(
+  "cleanup leaves a snapshot alone while a repair of another writes in it",
+  async () => {
+    const root = `${dir}/held`;
+    const source = `${root}/mnt/citadel-models/active`;
+    const repository = `${root}/mnt/citadel-backup` as AbsolutePath;
+    fs.mkdirSync(source, { recursive: true });
+    fs.writeFileSync(`${source}/w`, Buffer.alloc(50_000, 3));
+    const dayMs = 86_400_000;
+    const old = buildSnapshot(repository, source, { atMs: Date.now() - 90 * dayMs });
+    const later = { linkTo: old.directory, kind: "incremental" } as const;
+    buildSnapshot(repository, source, { ...later, atMs: Date.now() - 2 * dayMs });
+    const newest = buildSnapshot(repository, source, { ...later, atMs: Date.now() - dayMs });
+    write(`${newest.directory}/data/w`, 100, "damage");
+    const cleanup = () =>
+      runCli(["--root", root, "backup", "cleanup", "--keep-last", "1", "--force", "--yes"]);
+    // the repair gets no further than to the second link that it makes in the others: in the oldest of them
+    const trace = ["-e", "trace=link,linkat", "-e", "inject=link,linkat:delay_enter=120s:when=2+"];
+    const strace = ["strace", "-f", "-qq", "-o", "/dev/null", ...trace, ...cliCommand()];
+    const repair = Bun.spawn([...strace, "--root", root, "backup", "repair", newest.id], {
+      env: scrubbedEnvironment,
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+    try {
+      const runtimeDir = `${root}/run/citadel-agent` as AbsolutePath;
+      const isHeld = () => isLockHeldByAny(runtimeDir, `snapshot-${old.id}`);
+      const untilMs = Date.now() + 30_000;
+      while (!isHeld() && repair.exitCode === null && Date.now() < untilMs) await Bun.sleep(20);
+      expect(isHeld()).toBe(true);
+      expect((await cleanup()).exitCode).toBe(0);
+      expect(fs.existsSync(`${old.directory}/manifest.jsonl`)).toBe(true);
+      expect(repair.exitCode).toBe(null);
+    } finally {
+      const children = `/proc/${repair.pid}/task/${repair.pid}/children`;
+      const child = Number(fs.readFileSync(children, "utf8").trim().split(" ")[0]);
+      if (child > 0) process.kill(child, "SIGKILL");
+      repair.kill("SIGKILL");
+      await repair.exited;
+    }
+    expect((await cleanup()).exitCode).toBe(0);
+    expect(fs.existsSync(old.directory)).toBe(false); // nothing but the repair had kept it
+  },
+  60_000,
+);
+
+test("a snapshot that is being removed is not written to", async () => {
+  const { source, repository } = world("removed");
+  fs.writeFileSync(`${source}/w`, "weights");
+  const first = buildSnapshot(repository, source, { atMs: 1000 });
+  const second = buildSnapshot(repository, source, { atMs: 2000, linkTo: first.directory });
+  write(`${second.directory}/data/w`, 0, "X");
+  const snapshot = open(second.directory);
+  const asked: string[] = [];
+  const hold = (id: string) => {
+    asked.push(id);
+    return Promise.reject(new CitadelError({ kind: "locked", code: "LOCKED", message: "held" }));
+  };
+  const others = listSnapshots(repository).filter(({ id }) => id !== second.id);
+  const report = await repairSnapshot(snapshot, await verify(snapshot), { others, hold });
+  expect([asked, report.shared, report.namesLeft]).toEqual([[first.id], [], 1]);
+  expect(fs.readFileSync(`${first.directory}/data/w`, "utf8")).toBe("Xeights");
 });
 
 test("what a killed repair left is no part of the snapshot, and the next one removes it", async () => {

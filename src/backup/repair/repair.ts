@@ -20,7 +20,7 @@ import type { VerifyReport } from "../verify-report.ts";
 import { type Donors, findDonors } from "./donors.ts";
 import { healList } from "./heal-list.ts";
 import { NotWritten, healFile } from "./heal-file.ts";
-import { type Sharer, Replacements, mendSharers } from "./sharers.ts";
+import { type HoldSnapshot, type Sharer, Replacements, mendSharers } from "./sharers.ts";
 import { SnapshotTree } from "./snapshot-tree.ts";
 
 export interface RepairFinding {
@@ -48,6 +48,8 @@ export interface RepairOptions {
   readonly source?: string | undefined;
   /** The other complete snapshots of the repository, newest first. */
   readonly others: readonly FoundSnapshot[];
+  /** Keeps one of those from being removed while it is written to; default: nobody removes any. */
+  readonly hold?: HoldSnapshot | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: RepairProgress) => void) | undefined;
 }
@@ -101,7 +103,7 @@ export async function repairSnapshot(
     }
     healer.retryLost(damaged);
   } finally {
-    shared = mendSharers(healer.replacements, options.others);
+    shared = await mendSharers(healer.replacements, options.others, options.hold ?? noHold);
   }
   const { healed, lost, bytesWritten, replacements } = healer;
   for (const [path, { reason }] of wrong) {
@@ -112,6 +114,8 @@ export async function repairSnapshot(
   const { namesLeft } = replacements;
   return { snapshot: snapshot.id, healed, lost, shared, namesLeft, bytesWritten };
 }
+
+const noHold: HoldSnapshot = () => Promise.resolve(undefined);
 
 /** Of zstd: what BACKUP_COMPRESSION_LEVEL is where nobody sets it. */
 const defaultLevel = 3;

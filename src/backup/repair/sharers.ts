@@ -69,14 +69,30 @@ export class Replacements {
   }
 }
 
-/** Heals the further names in other snapshots. Snapshots that are not ours to write, or damaged, are left. */
-export function mendSharers(
+/** Keeps others from removing a snapshot. @returns undefined where locks cannot be kept @throws kind `locked` */
+export type HoldSnapshot = (id: string) => Promise<Disposable | undefined>;
+
+/**
+ * Heals the further names in other snapshots. Those that are not ours to write, damaged, or being removed at the moment
+ * are left.
+ * @param hold of each while it is written to
+ */
+export async function mendSharers(
   replacements: Replacements,
   others: readonly FoundSnapshot[],
-): Sharer[] {
+  hold: HoldSnapshot,
+): Promise<Sharer[]> {
   const sharers: Sharer[] = [];
   if (replacements.isEmpty) return sharers;
   for (const other of others) {
+    let lock: Disposable | undefined;
+    try {
+      lock = await hold(other.id);
+    } catch (thrown) {
+      if (!(thrown instanceof CitadelError) || thrown.kind !== "locked") throw thrown;
+      continue; // it is being removed, and its names with it
+    }
+    using _held = lock;
     using pin = pinOwn(parentOf(other.directory), nameOf(other.directory));
     if (pin === undefined) continue;
     using tree = new SnapshotTree(pin);

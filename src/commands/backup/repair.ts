@@ -27,6 +27,9 @@ import { defineAgentCommand } from "../define.ts";
 import { planChanged } from "./plan-changed.ts";
 import { shownPath } from "./shown-path.ts";
 
+/** A look at a lock takes a moment; whoever holds one for longer removes the snapshot. */
+const sharerLockMs = 2000;
+
 export const command = defineAgentCommand({
   description: "heals damaged files of a snapshot from its source or from other snapshots",
   access: "change",
@@ -68,6 +71,9 @@ export const command = defineAgentCommand({
     const others = listSnapshots(places.backupRoot)
       .filter(({ id, state }) => id !== snapshot.id && state === "complete")
       .reverse();
+    // what was begun is ended, also when the run is cancelled: a healed file is shared with all or none
+    const never = new AbortController().signal;
+    const hold = (id: string) => lockSnapshot(app, id, "backup repair", sharerLockMs, never);
     const source = sourceOf(snapshot, app);
     const isDone = found.valid || globals.dryRun;
     const report: RepairReport = isDone
@@ -85,6 +91,7 @@ export const command = defineAgentCommand({
               others,
               source,
               signal,
+              hold,
               onProgress: ({ current, ...progress }) =>
                 out.progress({ activity: "healing", ...progress, current: jsonPath(current).path }),
             }),
