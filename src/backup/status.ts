@@ -11,7 +11,7 @@ export interface SourceStatus {
   readonly last_started_ms: number | null;
   /** Content of the newest sound snapshot. */
   readonly bytes: number;
-  /** What all its snapshots stored anew, as it is stored: compressed, without holes. */
+  /** What all its snapshots take together, as it is stored: compressed, without holes, what they share once. */
   readonly stored_bytes: number;
   /** Content of all snapshots by what is stored for them; 1 where nothing is shared. */
   readonly dedupe_ratio: number | null;
@@ -47,19 +47,30 @@ export function summarizeSources(snapshots: readonly FoundSnapshot[]): SourceSta
     .map(([source, group]) => summarize(source, group));
 }
 
-/** Older records say only how much content that was. */
-const storedAnew = ({ record }: FoundSnapshot) =>
-  record?.counts.new_stored_bytes ?? record?.counts.new_bytes ?? 0;
+/**
+ * What a snapshot adds to those before it. What it shared with a parent that retention has removed since, the first of
+ * those that stayed holds: all that it has, and a later one by how much it has more. That is the most it can be: equal
+ * files count each.
+ */
+function storedBeside({ record }: FoundSnapshot, earlier: readonly FoundSnapshot[]): number {
+  if (record === undefined) return 0;
+  const { new_bytes, new_stored_bytes = new_bytes, stored_bytes } = record.counts; // older ones know content only
+  const { parent } = record;
+  if (parent === null || earlier.some(({ id }) => id === parent)) return new_stored_bytes;
+  const before = earlier.findLast((one) => one.record !== undefined)?.record;
+  return Math.max(new_stored_bytes, stored_bytes - (before?.counts.stored_bytes ?? 0));
+}
 
 function summarize(source: string, group: readonly FoundSnapshot[]): SourceStatus {
   const newest = group.findLast(({ state }) => state === "complete");
   const oldest = group[0];
   const sum = (of: (snapshot: FoundSnapshot) => number) =>
     group.reduce((total, one) => total + of(one), 0);
-  const stored = sum(storedAnew);
+  const added = group.map((one, at) => storedBeside(one, group.slice(0, at)));
+  const stored = added.reduce((total, bytes) => total + bytes, 0);
   const content = sum(({ record }) => record?.counts.bytes ?? 0);
   const spanMs = (group.at(-1)?.startedMs ?? 0) - (oldest?.startedMs ?? 0);
-  const later = stored - (oldest === undefined ? 0 : storedAnew(oldest));
+  const later = stored - (added[0] ?? 0);
   return {
     source,
     snapshots: group.length,

@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { copyFileSync, linkSync, mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, linkSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { listSnapshots } from "../../src/backup/repository.ts";
 import { summarizeSources } from "../../src/backup/status.ts";
 import { formatOutcome } from "../../src/commands/backup/create.ts";
@@ -54,6 +54,17 @@ test("what status calls stored is what lies on the disk: packed, without holes, 
   expect(status?.stored_bytes).toBeGreaterThan(500_000);
   expect(status?.stored_bytes).toBeLessThan(onDisk);
   expect(status?.dedupe_ratio).toBeGreaterThan(2 * 1000);
+
+  // retention takes the first: what it stored stays, and is another's now
+  writeFileSync(`${source}/later`, randomBytes(300_000));
+  await world.create(options);
+  rmSync(made[0]?.directory ?? "", { recursive: true });
+  const [rest] = summarizeSources(listSnapshots(world.repository));
+  expect(rest?.stored_bytes).toBeGreaterThan(800_000);
+  expect(rest?.stored_bytes).toBeLessThan(1_400_000); // equal files count each where nobody knows better
+  rmSync(made[1]?.directory ?? "", { recursive: true });
+  const [last] = summarizeSources(listSnapshots(world.repository));
+  expect(last?.stored_bytes).toBe(rest?.stored_bytes as number);
 });
 
 test("files that share blocks with the source are neither copied nor linked, and said", () => {
