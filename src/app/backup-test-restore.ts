@@ -8,7 +8,7 @@ import { sha256Of } from "../backup/snapshot-reader.ts";
 import { readManifest } from "../backup/snapshot-reader.ts";
 import { displayPath, toText } from "../backup/format/byte-path.ts";
 import type { FileEntry } from "../backup/format/manifest.ts";
-import { CitadelError, createRandom, formatBytes, joinPath } from "../core/index.ts";
+import { CitadelError, counted, createRandom, formatBytes, joinPath } from "../core/index.ts";
 import { temporaryName } from "../system/index.ts";
 import { removeTree } from "../system/raw-file.ts";
 import type { App } from "./app.ts";
@@ -81,7 +81,7 @@ export async function testRestore(
         if (report.failed.length > 0 || wrong !== undefined) throw failed(snapshot.id, wrong);
         const { bytes } = countNeed(drawn, () => true);
         return {
-          message: `${drawn.length} files, ${formatBytes(bytes)} restored and compared`,
+          message: `${counted(drawn.length, "file")}, ${formatBytes(bytes)} restored and compared`,
           snapshot: snapshot.id,
         };
       } finally {

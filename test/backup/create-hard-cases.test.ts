@@ -177,6 +177,13 @@ test("a clock that was set back: the backup is made, cleaning up needs --force",
   fs.writeFileSync(`${host.source}/a`, "b");
   const made = await runCli(host.words("create", "--no-verify"), { command: past });
   expect(made.exitCode).toBe(0);
+  // the link and the word mean the same one, and it is said that this is not it
+  const { snapshot, warnings } = made.json<{ snapshot: string; warnings: string[] }>();
+  const latest = fs.readlinkSync(`${host.models}/latest`);
+  expect(latest > snapshot).toBe(true);
+  expect(warnings.join()).toContain(`\`latest\` stays with ${latest}`);
+  const verified = await runCli(host.words("verify", "latest", "--sample", "0"));
+  expect(verified.json()).toMatchObject({ snapshot: latest });
   const refused = await clean();
   expect(refused).toMatchObject({ exitCode: 6 });
   expect(refused.json<{ error: { message: string } }>().error.message).toContain("clock");

@@ -32,6 +32,7 @@ import {
   partialSuffix,
   snapshotJsonName,
 } from "../format/index.ts";
+import { parseSnapshotId } from "../format/ids.ts";
 import { type Partial, assertInPlace, orphanPath, toLatin1, workName } from "./partial.ts";
 
 /** Gives the directories their owner, attributes, mode and time, after everything in them is there. */
@@ -134,7 +135,13 @@ export function updateLatest(area: PinnedDirectory, id: string): string | undefi
   if (found !== undefined && found.type !== "link") {
     return `${area.path}/latest is not a link: left as it is`;
   }
-  if (found !== undefined && readlink(path) === id) return undefined;
+  const former = found === undefined ? undefined : readlink(path);
+  if (former === id) return undefined;
+  // ids sort by time: one of the future, from a clock that was wrong, is the newest to everything that reads them
+  const isLater = former !== undefined && former > id && parseSnapshotId(former) !== undefined;
+  if (isLater && lstat(joinPath(area.through, former)) !== undefined) {
+    return `the clock is behind the newest snapshot: \`latest\` stays with ${former}, name this one by its id`;
+  }
   replaceLink(area.through, "latest", id);
   return undefined;
 }
