@@ -85,6 +85,8 @@ function collect(stateDir: string, backupRoot: string, asked: BackupQuestion): B
     .map(({ id, why }) => ({ id, reason: why ?? "its record cannot be read" }));
   const known = new Set(broken.map(({ id }) => id));
   const jobs = opened?.jobs(recentJobs) ?? [];
+  const kept = snapshots.flatMap(({ record }) => record?.source ?? []);
+  const sources = [asked.activePath, "configs", ...kept];
   const running = jobs.flatMap(({ kind, state, source, type }) =>
     kind === "create" && state === "running" && source !== null ? [{ source, type }] : [],
   );
@@ -95,7 +97,7 @@ function collect(stateDir: string, backupRoot: string, asked: BackupQuestion): B
     lastVerifiedMs: verified.length === 0 ? null : Math.max(...verified),
     snapshots: complete.length,
     damaged: [...broken, ...failedChecks.filter(({ id }) => !known.has(id))],
-    failedJobs: failedJobs(jobs),
+    failedJobs: failedJobs(jobs, new Set(sources)),
     shrunk: shrunkSnapshot(models),
     coverage,
     absent: absentModels(asked.models, models),
@@ -112,11 +114,18 @@ function coverageOf(text: string | undefined): BackupFacts["coverage"] {
 
 type Job = ReturnType<NonNullable<ReturnType<typeof readCatalog>["catalog"]>["jobs"]>[number];
 
-/** The newest finished job of each kind and source, where it failed: a later success settles it. */
-function failedJobs(jobs: readonly Job[]): BackupFacts["failedJobs"] {
+/**
+ * The newest finished job of each kind and source, where it failed: a later success settles it. A restore, and a
+ * backup of what is in no snapshot and on no schedule (a name mistyped), are the business of whoever started them: he
+ * saw how they ended, and nothing would ever settle them.
+ * @param sources what is backed up here
+ */
+function failedJobs(jobs: readonly Job[], sources: ReadonlySet<string>): BackupFacts["failedJobs"] {
   const newest = new Map<string, Job>();
   for (const job of jobs) {
     if (job.state !== "completed" && job.state !== "failed") continue;
+    if (job.kind === "restore" || (job.kind === "create" && !sources.has(job.source ?? "")))
+      continue;
     const name = `${job.kind} ${job.source ?? ""}`.trim();
     if (!newest.has(name)) newest.set(name, job); // newest first
   }

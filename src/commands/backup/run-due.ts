@@ -13,10 +13,12 @@ import { printable } from "../../output/index.ts";
 import { defineAgentCommand } from "../define.ts";
 
 export const command = defineAgentCommand({
-  description: "runs the backup that is due, with retention and a test restore; nothing if none is",
+  description: "runs what is due, as timers, cron and the daemon do",
+  details:
+    "A backup that is due: of the models and of the configuration, with retention and a test restore after it. Once a day a slice of verification. The exit code is that of the backup where it failed (7: a disk is not mounted, 6: the source shrank), 4 where another step did.",
   access: "change",
   args: {},
-  examples: ["citadel-agent backup run-due"],
+  examples: ["citadel-agent backup run-due --dry-run", "citadel-agent backup run-due"],
   async run({ app, globals, out, signal }) {
     const { clock } = app.system;
     if (globals.planHash !== undefined) throw noHash();
