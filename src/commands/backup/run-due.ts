@@ -15,7 +15,7 @@ import { defineAgentCommand } from "../define.ts";
 export const command = defineAgentCommand({
   description: "runs what is due, as timers, cron and the daemon do",
   details:
-    "A backup that is due: of the models and of the configuration, with retention and a test restore after it. Once a day a slice of verification. The exit code is that of the backup where it failed (7: a disk is not mounted, 6: the source shrank), 4 where another step did.",
+    "Backups of models and configuration, retention, a test restore; once a day a\nslice of verification. Ends as the backup did (6, 7, …), with 4 where another\nstep failed.",
   access: "change",
   args: {},
   examples: ["citadel-agent backup run-due --dry-run", "citadel-agent backup run-due"],
