@@ -4,12 +4,13 @@
 import { knownSnapshot } from "../backup/catalog.ts";
 import { countNeed } from "../backup/restore-plan.ts";
 import { restoreSnapshot } from "../backup/restore.ts";
+import { drawTestSample } from "../backup/test-sample.ts";
 import { sha256Of } from "../backup/snapshot-reader.ts";
 import { readManifest } from "../backup/snapshot-reader.ts";
-import { displayPath, toText } from "../backup/format/byte-path.ts";
+import { displayPath } from "../backup/format/byte-path.ts";
 import type { FileEntry } from "../backup/format/manifest.ts";
-import { CitadelError, counted, createRandom, formatBytes, joinPath } from "../core/index.ts";
-import { temporaryName } from "../system/index.ts";
+import { CitadelError, counted, formatBytes, joinPath } from "../core/index.ts";
+import { fileSystemUsage, temporaryName } from "../system/index.ts";
 import { removeTree } from "../system/raw-file.ts";
 import type { App } from "./app.ts";
 import {
@@ -20,30 +21,8 @@ import {
   recordJob,
 } from "./backup-repository.ts";
 
-const maxFiles = 8;
-const maxBytes = 2 * 1024 ** 3;
-
-/** Up to eight files of at most 2 GiB in all, a random draw over the whole snapshot (reservoir sampling). */
-function drawFiles(directory: string, seed: number): FileEntry[] {
-  const random = createRandom(seed);
-  const drawn: FileEntry[] = [];
-  let seen = 0;
-  for (const entry of readManifest(directory)) {
-    if (
-      entry.type !== "file" ||
-      entry.size > maxBytes / maxFiles ||
-      toText(entry.path) === undefined
-    )
-      continue;
-    seen += 1;
-    if (drawn.length < maxFiles) drawn.push(entry);
-    else {
-      const at = Math.floor(random() * seen);
-      if (at < maxFiles) drawn[at] = entry;
-    }
-  }
-  return drawn;
-}
+/** A trial takes no more than a quarter of what is free, and no longer than so much takes to write. */
+const maxTrialBytes = 64 * 1024 ** 3;
 
 const escapeGlob = (path: string) => path.replace(/[\\*?[\]{}!]/g, "\\$&");
 
@@ -66,9 +45,18 @@ export async function testRestore(
     async () => {
       using _lock = await lockSnapshot(app, snapshot.id, "test restore", 60_000, signal);
       const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-      const drawn = drawFiles(snapshot.directory, seed);
+      const free = fileSystemUsage(places.backupRoot).availableBytes;
+      const budget = Math.min(maxTrialBytes, free / 4);
+      const entries = readManifest(snapshot.directory);
+      const { files: drawn, tooLarge } = drawTestSample(entries, seed, budget);
       const globs = drawn.map(({ path }) => escapeGlob(displayPath(path)));
-      if (globs.length === 0) return { message: "no file to try", snapshot: snapshot.id };
+      const left =
+        tooLarge === 0
+          ? ""
+          : `; ${counted(tooLarge, "file")} not tried: too large for what is free`;
+      if (globs.length === 0) {
+        return { message: `no file to try${left}`, snapshot: snapshot.id };
+      }
       const options = { to: scratch, globs, privileged: false, isRoot: places.isRoot };
       try {
         const report = await restoreSnapshot(snapshot, options, {
@@ -81,7 +69,7 @@ export async function testRestore(
         if (report.failed.length > 0 || wrong !== undefined) throw failed(snapshot.id, wrong);
         const { bytes } = countNeed(drawn, () => true);
         return {
-          message: `${counted(drawn.length, "file")}, ${formatBytes(bytes)} restored and compared`,
+          message: `${counted(drawn.length, "file")}, ${formatBytes(bytes)} restored and compared${left}`,
           snapshot: snapshot.id,
         };
       } finally {
