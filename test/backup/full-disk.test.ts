@@ -59,6 +59,29 @@ test("at 0 bytes free list, verify, restore and cleanup work", async () => {
   expect(fs.statfsSync(disk()).bavail).toBeGreaterThan(0);
 }, 60_000);
 
+test("a disk without inodes is told by its inodes", async () => {
+  if (!isMounted) return;
+  const image = `${root}/inodes.img`;
+  const place = `${root}/inodes`;
+  fs.writeFileSync(image, "");
+  fs.truncateSync(image, 16 * 1024 * 1024);
+  fs.mkdirSync(place);
+  expect(Bun.spawnSync(["mkfs.ext4", "-q", "-F", "-N", "32", image]).exitCode).toBe(0);
+  expect(Bun.spawnSync(["mount", "-o", "loop", image, place]).exitCode).toBe(0);
+  try {
+    fs.mkdirSync(`${root}/many`);
+    for (let at = 0; at < 200; at += 1) fs.writeFileSync(`${root}/many/${at}`, `${at}`);
+    const env = { CITADEL_BACKUP_ROOT: "/inodes", BACKUP_RESERVE_BYTES: "0" };
+    const run = await runCli(["--root", root, "backup", "create", "/many", "--json"], { env });
+    expect(run.exitCode).toBe(7);
+    const { error } = run.json<{ error: { code: string; message: string } }>();
+    expect(error.code).toBe("BACKUP_NO_SPACE");
+    expect(error.message).toMatch(/ has \d+ free inodes, the snapshot needs up to 201$/);
+  } finally {
+    Bun.spawnSync(["umount", place]);
+  }
+}, 60_000);
+
 test("a killed run is resumed where the room that is left takes what is missing, not the whole", async () => {
   if (!isMounted) return;
   for (const name of fs.readdirSync(disk())) {

@@ -224,6 +224,9 @@ test("a snapshot that lacks paths says how many, in list and in the jobs of stat
   const job = jobs.find(({ kind, snapshot }) => kind === "create" && snapshot === built.id);
   expect(job?.skipped).toBe(3);
   expect((await agent("status")).stdout).toContain(`${built.id}, 3 paths skipped`);
+  const restored = await agent("restore", built.id, "--to", "/lacking", "--json");
+  expect(restored.json<{ remarks: string[] }>().remarks.join()).toContain("lacks 3 paths");
+  expect(restored.stderr).toContain(`warning: ${built.id} lacks 3 paths of its source`);
 }, 60_000);
 
 test("list --source of one that was never backed up says that there are others; damaged ones stay in sight", async () => {

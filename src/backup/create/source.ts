@@ -3,6 +3,7 @@
 
 import {
   CitadelError,
+  counted,
   formatBytes,
   isWithin,
   joinPath,
@@ -222,7 +223,17 @@ export function checkSpace(neededBytes: number, entries: number, options: Create
   const usage = fileSystemUsage(existingPart(options.repositoryPath));
   const needed = neededBytes + entries * overheadBytesPerEntry + options.reserveBytes;
   const isOutOfInodes = usage.inodesTotal > 0 && usage.inodesFree < entries / 2 && neededBytes > 0;
-  if (needed <= usage.availableBytes && !(isOutOfInodes && usage.inodesFree < 100)) return;
+  if (needed <= usage.availableBytes && isOutOfInodes && usage.inodesFree < 100) {
+    throw new CitadelError({
+      kind: "no-space",
+      code: "BACKUP_NO_SPACE",
+      message: `${options.repositoryPath} has ${counted(usage.inodesFree, "free inode")}, the snapshot needs up to ${entries}`,
+      path: options.repositoryPath,
+      hint: "see `df -i`; remove old snapshots (`citadel-agent backup cleanup`), or make a file system with more inodes",
+      details: { needed_inodes: entries, free_inodes: usage.inodesFree },
+    });
+  }
+  if (needed <= usage.availableBytes) return;
   throw new CitadelError({
     kind: "no-space",
     code: "BACKUP_NO_SPACE",

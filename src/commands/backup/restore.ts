@@ -21,6 +21,7 @@ import type { InPlacePlan } from "../../backup/restore-compare.ts";
 import { restoreInPlace } from "../../backup/restore-in-place.ts";
 import { previewRestore } from "../../backup/restore-preview.ts";
 import { restoreSnapshot, type RestoreContext, type RestoreReport } from "../../backup/restore.ts";
+import type { FoundSnapshot } from "../../backup/repository.ts";
 import { CitadelError, ExitCode, counted, formatBytes, formatDuration } from "../../core/index.ts";
 import type { App } from "../../app/app.ts";
 import { printable, type Style } from "../../output/index.ts";
@@ -60,7 +61,9 @@ export const command = defineAgentCommand({
     "citadel-agent backup restore --at 2026-01-02 --to /tmp/then",
   ],
   async run({ app, args, out, signal, globals }) {
-    const { snapshot, remarks } = await chooseSnapshot(app, args.snapshot, args.at, signal);
+    const chosen = await chooseSnapshot(app, args.snapshot, args.at, signal);
+    const { snapshot } = chosen;
+    const remarks = [...chosen.remarks, ...lacking(snapshot)];
     for (const remark of remarks) out.warn(remark);
     const places = backupPlaces(app);
     const options = {
@@ -147,6 +150,15 @@ export const command = defineAgentCommand({
     }
   },
 });
+
+/** What the run that made it could not take in is in no restore of it. */
+function lacking({ id, record }: FoundSnapshot): string[] {
+  const { skipped = 0 } = record?.counts ?? {};
+  if (skipped === 0) return [];
+  return [
+    `${id} lacks ${counted(skipped, "path")} of its source: see "skipped" in its snapshot.json`,
+  ];
+}
 
 async function chooseSnapshot(
   app: App,
