@@ -11,6 +11,7 @@ import {
   type OpenedFile,
   type ReadMode,
 } from "../system/stored-files.ts";
+import { throwIfStopped } from "../system/worker-pool.ts";
 import { type BytePath, absolutePlace, displayPath } from "./format/byte-path.ts";
 import { chunkSizeBytes, type PackMethod } from "./format/manifest.ts";
 import { CheckedBytes } from "./verify-progress.ts";
@@ -77,6 +78,7 @@ export async function checkContent(job: CheckJob): Promise<CheckResult> {
   let bytesRead = 0;
   const failures: ContentFailure[] = [];
   for (const [index, file] of job.files.entries()) {
+    throwIfStopped();
     progress.begin(file);
     try {
       const found = isSmall(file)
@@ -220,15 +222,18 @@ class Pass {
   async readAhead(): Promise<FileOutcome> {
     let [buffer, next] = this.#held.pieces;
     let pending = this.#read(this.#start, buffer);
-    for (let offset = this.#start; offset < this.#end; offset += pieceBytes) {
-      const got = await pending;
-      pending = this.#read(offset + pieceBytes, next);
-      this.#hasher?.update(buffer.subarray(0, got));
-      this.#held.chunk.update(buffer.subarray(0, got));
-      this.#endPiece(offset, Math.min(pieceBytes, this.#end - offset), got);
-      [buffer, next] = [next, buffer];
+    try {
+      for (let offset = this.#start; offset < this.#end; offset += pieceBytes) {
+        const got = await pending;
+        pending = this.#read(offset + pieceBytes, next);
+        this.#hasher?.update(buffer.subarray(0, got));
+        this.#held.chunk.update(buffer.subarray(0, got));
+        this.#endPiece(offset, Math.min(pieceBytes, this.#end - offset), got);
+        [buffer, next] = [next, buffer];
+      }
+    } finally {
+      await pending; // descriptor and buffer are in use until then
     }
-    await pending;
     return this.#outcome();
   }
 
@@ -245,6 +250,7 @@ class Pass {
 
   /** The end of a chunk brings the verdict on it. */
   #endPiece(offset: number, length: number, got: number): void {
+    throwIfStopped();
     this.#bytesRead += got;
     this.#progress.add(length);
     this.#isWhole &&= got === length;
@@ -318,6 +324,7 @@ async function isOriginal(
   let size = 0;
   const stored = storedBlocks(opened, block, shown);
   for await (const piece of unpack(stored, original.method, original.size)) {
+    throwIfStopped();
     size += piece.length;
     hasher.update(piece);
     progress.add(piece.length);

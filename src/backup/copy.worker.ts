@@ -3,7 +3,7 @@
 import { collectGrownMemory } from "../system/memory.ts";
 import { syncFileSystem } from "../system/native.ts";
 import { closeFile, openDirectory } from "../system/raw-file.ts";
-import { answerJobs } from "../system/worker-pool.ts";
+import { answerJobs, throwIfStopped } from "../system/worker-pool.ts";
 import { CopyMemory, copyFile } from "./copy/copy-file.ts";
 import { linkNames } from "./copy/link-job.ts";
 import type { CopyResult, WorkerAnswer, WorkerJob } from "./copy/job.ts";
@@ -31,6 +31,7 @@ async function handle(job: WorkerJob): Promise<WorkerAnswer> {
   const results: CopyResult[] = [];
   const { task } = job;
   for (const order of job.orders) {
+    throwIfStopped();
     const source = `${task.sourceRoot}/${order.path}`;
     results.push(await copyFile({ ...task, ...order, source }, memory));
   }

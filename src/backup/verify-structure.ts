@@ -44,34 +44,38 @@ export function* compareTree(
 ): Generator<Compared> {
   const base = fromText(directory);
   const walk = walkTree(`${base}/data`, { crossFileSystems: true });
-  let next = walk.next();
-  const extra = (walked: WalkedEntry): Compared => ({
-    failure: { path: `data/${walked.path}` as BytePath, reason: "extra" },
-  });
-  for (const entry of manifest) {
-    counts.entries += 1;
-    if (entry.type === "file") counts.files += 1;
-    while (!next.done && next.value.path < entry.path) {
-      yield* next.value.path === "." ? [] : [extra(next.value)];
+  try {
+    let next = walk.next();
+    const extra = (walked: WalkedEntry): Compared => ({
+      failure: { path: `data/${walked.path}` as BytePath, reason: "extra" },
+    });
+    for (const entry of manifest) {
+      counts.entries += 1;
+      if (entry.type === "file") counts.files += 1;
+      while (!next.done && next.value.path < entry.path) {
+        yield* next.value.path === "." ? [] : [extra(next.value)];
+        next = walk.next();
+      }
+      const isThere = !next.done && next.value.path === entry.path;
+      if (entry.type === "file" && entry.packed !== undefined) {
+        counts.packed += 1;
+        yield comparePacked(base, entry);
+        continue; // whatever lies in data/ under this name is extra, by the next turn
+      }
+      if (!(entry.type in typeBits)) continue;
+      if (!isThere) {
+        yield { failure: { path: `data/${entry.path}` as BytePath, reason: "missing" } };
+        continue;
+      }
+      const walked = next.value as WalkedEntry;
       next = walk.next();
+      yield* compareEntry(entry, walked);
     }
-    const isThere = !next.done && next.value.path === entry.path;
-    if (entry.type === "file" && entry.packed !== undefined) {
-      counts.packed += 1;
-      yield comparePacked(base, entry);
-      continue; // whatever lies in data/ under this name is extra, by the next turn
+    for (; !next.done; next = walk.next()) {
+      if (next.value.path !== ".") yield extra(next.value);
     }
-    if (!(entry.type in typeBits)) continue;
-    if (!isThere) {
-      yield { failure: { path: `data/${entry.path}` as BytePath, reason: "missing" } };
-      continue;
-    }
-    const walked = next.value as WalkedEntry;
-    next = walk.next();
-    yield* compareEntry(entry, walked);
-  }
-  for (; !next.done; next = walk.next()) {
-    if (next.value.path !== ".") yield extra(next.value);
+  } finally {
+    walk.return(undefined); // whoever ends early does not wait for the collector to close its directories
   }
 }
 

@@ -25,6 +25,7 @@ import {
   truncateFile,
   writeFullySync,
 } from "../../system/raw-file.ts";
+import { throwIfStopped, WorkerStopped } from "../../system/worker-pool.ts";
 import { chunkSizeBytes, maxHoles, type PackedContent } from "../format/index.ts";
 import { openXxh3 } from "../xxh3/xxh3.ts";
 import { FileHashes, hashWhole } from "./hashes.ts";
@@ -88,6 +89,7 @@ export async function copyFile(job: CopyJob, memory: CopyMemory): Promise<CopyRe
       if (result !== undefined) return result;
       attempt += 1;
     } catch (thrown) {
+      if (thrown instanceof WorkerStopped) throw thrown;
       if (thrown instanceof CandidateDiffers) candidate = undefined;
       else return refusal(job, thrown);
     }
@@ -114,7 +116,10 @@ function refusal(job: CopyJob, thrown: unknown): CopyRefusal {
 
 /** Hashes for a file that takes a while: what passes is counted for the progress. */
 function countedHashes({ job, memory, passed }: Attempt): FileHashes {
-  return new FileHashes(job.digests, memory.chunk, (count) => passed?.add(count));
+  return new FileHashes(job.digests, memory.chunk, (count) => {
+    throwIfStopped();
+    passed?.add(count);
+  });
 }
 
 /** One try. @returns undefined where the file changed meanwhile */

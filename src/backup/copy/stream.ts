@@ -3,10 +3,13 @@
 
 import { systemClock } from "../../system/clock.ts";
 import { type OpenedFile, readFullyAt, writeFullyAt } from "../../system/raw-file.ts";
+import { throwIfStopped } from "../../system/worker-pool.ts";
 import { chunkSizeBytes } from "../format/index.ts";
 import type { FileHashes } from "./hashes.ts";
 
 const sliceBytes = 4 * 1024 * 1024;
+/** A limit may make a slice take many seconds: between them somebody may have ended the run. */
+const longestWaitMs = 100;
 const slicesPerChunk = chunkSizeBytes / sliceBytes;
 
 /** What O_DIRECT wants offsets and lengths to be multiples of. */
@@ -90,8 +93,12 @@ class Stream {
   /** Waits until so many bytes may have been read. */
   async #pace(doneBytes: number, bytesPerSecond: number, startedMs: number): Promise<void> {
     const dueMs = startedMs + (doneBytes / bytesPerSecond) * 1000;
-    const waitMs = dueMs - systemClock.monotonicMs();
-    if (waitMs > 1) await systemClock.sleep(waitMs);
+    for (;;) {
+      const waitMs = dueMs - systemClock.monotonicMs();
+      if (waitMs <= 1) return;
+      await systemClock.sleep(Math.min(waitMs, longestWaitMs));
+      throwIfStopped();
+    }
   }
 
   async settle(): Promise<void> {

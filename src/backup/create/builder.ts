@@ -85,6 +85,9 @@ export class SnapshotBuilder {
   #held: CopyOrder[] = [];
   #sequence = 0;
   #wake: () => void = () => {};
+  #isAbandoned = false;
+  /** Resolves when `jobs` has ended and holds nothing open. */
+  #ended: Promise<void> = Promise.resolve();
   #doneBytes = 0;
   #doneItems = 0;
   #shownBytes = 0;
@@ -123,6 +126,8 @@ export class SnapshotBuilder {
     const { options, signal, system, parent, gate } = this.#context;
     const cursor = new ParentCursor(this.sharing.isAllowed ? parent : undefined);
     const unchanged = this.#openUnchanged(cursor);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#ended = promise;
     try {
       let turn = 0;
       for (const walked of walkTree(this.#source, options)) {
@@ -131,6 +136,7 @@ export class SnapshotBuilder {
           if (turn % entriesPerLook === 0) trimGrownMemory();
           await system.clock.sleep(0);
           signal.throwIfAborted();
+          this.#assertWanted();
           this.report(walked.path);
         }
         const file = unchanged?.match(walked);
@@ -155,6 +161,7 @@ export class SnapshotBuilder {
     } finally {
       cursor.close();
       this.#runs?.[Symbol.dispose]();
+      resolve();
     }
   }
 
@@ -220,10 +227,15 @@ export class SnapshotBuilder {
   }
 
   /** Resolves with the next answer of a worker. */
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
+  async #change(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    if (!this.#isAbandoned) await promise;
+    this.#assertWanted();
+  }
+
+  #assertWanted(): void {
+    if (this.#isAbandoned) throw new Error("the run has ended");
   }
 
   *#enqueue(job: CopyOrder): Generator<WorkerJob> {
@@ -455,7 +467,15 @@ export class SnapshotBuilder {
     return this.#output.counts;
   }
 
-  abandon(): void {
+  /**
+   * Ends a run that failed: lets go of its files. Resolves when the walk has ended too.
+   * @param isQuiet no worker uses what it was given any more
+   */
+  async abandon(isQuiet: boolean): Promise<void> {
+    this.#isAbandoned = true;
+    this.#wake();
+    await this.#ended;
     this.#output.abandon();
+    if (isQuiet) this.#runs?.abandon();
   }
 }

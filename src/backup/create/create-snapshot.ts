@@ -15,7 +15,7 @@ import {
   slugOf,
   type SnapshotRecord,
 } from "../format/index.ts";
-import { listSnapshots } from "../repository.ts";
+import { type FoundSnapshot, listSnapshots } from "../repository.ts";
 import { SnapshotBuilder } from "./builder.ts";
 import { OwnerNames } from "./entry.ts";
 import { assertTags } from "./tags.ts";
@@ -98,9 +98,28 @@ async function createOnce(
   deps: CreateDeps,
   mayRetry: boolean,
 ): Promise<CreateReport> {
-  const { system, signal } = deps;
-  const startedMonotonic = system.clock.monotonicMs();
+  const startedMonotonic = deps.system.clock.monotonicMs();
   const prepared = await prepare(options, deps);
+  const workers = { areQuiet: true };
+  try {
+    return await build(options, deps, prepared, workers, { startedMonotonic, mayRetry });
+  } finally {
+    if (workers.areQuiet) {
+      prepared.parent?.[Symbol.dispose]();
+      prepared.area[Symbol.dispose]();
+    }
+  }
+}
+
+/** @param used says afterwards whether all workers have let go of what they were given */
+async function build(
+  options: CreateOptions,
+  deps: CreateDeps,
+  prepared: Prepared,
+  used: { areQuiet: boolean },
+  { startedMonotonic, mayRetry }: { startedMonotonic: number; mayRetry: boolean },
+): Promise<CreateReport> {
+  const { system, signal } = deps;
   const startedMs = system.clock.nowMs();
   const random = crypto.getRandomValues(new Uint16Array(1))[0] ?? 0;
   const id = formatSnapshotId(startedMs, slugOf(nameOfSource(options)), options.type, random);
@@ -134,11 +153,12 @@ async function createOnce(
     );
     await pool.runAll([{ kind: "flush", path: partial.directory }], () => {});
   } catch (thrown) {
-    builder.abandon();
+    used.areQuiet = pool.isQuiet;
+    if (!pool.isQuiet) partial.keepPinned();
+    await builder.abandon(pool.isQuiet);
     if (prepared.gate.isRefused && !partial.isResumed) discardPartial(partial, area, id);
     throw thrown;
   } finally {
-    builder.abandon();
     partial.flushJournal();
   }
   partial.closeWork();
@@ -151,14 +171,12 @@ async function createOnce(
   }
   prepared.warnings.push(...tagSnapshot(area, id, options.tags));
   partial.unpin();
-  prepared.parent?.[Symbol.dispose]();
-  area[Symbol.dispose]();
   const durationS = (system.clock.monotonicMs() - startedMonotonic) / 1000;
   return toReport(record, directory, builder, prepared, durationS);
 }
 
 async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepared> {
-  const { system, signal } = deps;
+  const { system } = deps;
   checkMounts(options.mustBeMounted, system);
   const warnings = checkPlaces(options);
   const identity = identityOf(options, system);
@@ -169,6 +187,27 @@ async function prepare(options: CreateOptions, deps: CreateDeps): Promise<Prepar
     options.type === "incremental"
       ? chooseParent(snapshots, { ...options, identity }, (text) => warnings.push(text))
       : undefined;
+  try {
+    return await prepareFor(parent, { options, deps, identity, snapshots, warnings });
+  } catch (thrown) {
+    parent?.[Symbol.dispose]();
+    throw thrown;
+  }
+}
+
+interface Found {
+  readonly options: CreateOptions;
+  readonly deps: CreateDeps;
+  readonly identity: string;
+  readonly snapshots: readonly FoundSnapshot[];
+  readonly warnings: string[];
+}
+
+async function prepareFor(
+  parent: Parent | undefined,
+  { options, deps, identity, snapshots, warnings }: Found,
+): Promise<Prepared> {
+  const { system, signal } = deps;
   const look = () =>
     surveySource(options, system, signal, (doneItems) =>
       deps.onProgress({ activity: "looking", doneItems }),
@@ -196,7 +235,7 @@ async function copyAll(
 ): Promise<void> {
   using _progress = startTicker(system.clock, progressMs, () => builder.report());
   const onAnswer = (answer: WorkerAnswer, job: WorkerJob) => builder.onAnswer(answer, job);
-  await untilAborted(pool.runAll(builder.jobs(), onAnswer, signal, isLongCopy), signal);
+  await pool.runAll(builder.jobs(), onAnswer, signal, isLongCopy);
 }
 
 /** What runs that died at their very end left. */
@@ -210,19 +249,6 @@ function tidyArea(options: CreateOptions, identity: string): void {
 /** Threads that read, hash and write; more than four gain nothing that a disk could take. */
 function workerCount(jobs: number): number {
   return Math.max(1, Math.min(jobs, Math.max(2, navigator.hardwareConcurrency), 4));
-}
-
-/** The work, or the reason of the signal as soon as it aborts: a worker in the middle of a file is not waited for. */
-async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason as Error);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-    work.catch(() => {});
-  }
 }
 
 function deviceError(options: CreateOptions, builder: SnapshotBuilder): CitadelError {

@@ -59,8 +59,8 @@ export class LinkRuns implements Disposable {
   }
 
   /**
-   * Lets go of what a job used, when its answer is there. Those of a run that ends early stay open: a worker may be at
-   * work with them, and must not meet another directory under their numbers.
+   * Lets go of what a job used, when its answer is there, or no worker is at work any more: one that is must not meet
+   * another directory under these numbers.
    */
   end(job: LinkJob): void {
     closeFile(job.fromFd);

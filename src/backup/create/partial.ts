@@ -192,8 +192,10 @@ export interface Partial extends Disposable {
   record(entry: ManifestEntry, isFlushed: boolean): void;
   /** Closes journal and scratch; still held until disposed of. */
   closeWork(): void;
-  /** Lets go of the directory itself. Only after success: a worker that was cut off may still write through it. */
+  /** Lets go of the directory itself, as it is done with. */
   unpin(): void;
+  /** Has it stay open for good: a worker that could not be stopped may still write through it. */
+  keepPinned(): void;
   /** Writes what was noted, so that a kill does not lose it. */
   flushJournal(): void;
   /** What a killed run copied for this path, if it can be trusted. */
@@ -254,12 +256,10 @@ export function openPartial(
 ): Partial {
   const { pin, isResumed } = makePartial(area, id, kind, system.environment.pid);
   const directory = pin.through;
-  makeDirectory(latin1(joinPath(directory, "data")), 0o700);
-  const scratch = new ScratchIndex(joinPath(directory, scratchName));
-  if (isResumed) loadJournal(directory, scratch);
-  const journal = openJournal(directory, kind);
+  const { scratch, journal } = openWork(pin, isResumed, kind);
   let isClosed = false;
   let isPinned = true;
+  let mayUnpin = true;
   const closeWork = () => {
     if (isClosed) return;
     isClosed = true;
@@ -287,11 +287,33 @@ export function openPartial(
       isPinned = false;
       pin[Symbol.dispose]();
     },
+    keepPinned() {
+      mayUnpin = false;
+    },
     [Symbol.dispose]() {
       closeWork();
-      if (isPinned) removeFile(latin1(joinPath(directory, ownerName))); // a retry of this process may go on with it
+      if (!isPinned) return;
+      removeFile(latin1(joinPath(directory, ownerName))); // a retry of this process may go on with it
+      if (mayUnpin) this.unpin();
     },
   };
+}
+
+/** What belongs to the work in a partial. Where that cannot be had, nothing is kept open, and the partial nobody's. */
+function openWork(pin: PinnedDirectory, isResumed: boolean, kind: PartialKind) {
+  const directory = pin.through;
+  let scratch: ScratchIndex | undefined;
+  try {
+    makeDirectory(latin1(joinPath(directory, "data")), 0o700);
+    scratch = new ScratchIndex(joinPath(directory, scratchName));
+    if (isResumed) loadJournal(directory, scratch);
+    return { scratch, journal: openJournal(directory, kind) };
+  } catch (thrown) {
+    scratch?.[Symbol.dispose]();
+    removeFile(latin1(joinPath(directory, ownerName)));
+    pin[Symbol.dispose]();
+    throw thrown;
+  }
 }
 
 function openJournal(directory: string, kind: PartialKind): SequentialWriter {

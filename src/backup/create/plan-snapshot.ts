@@ -61,7 +61,7 @@ export async function planSnapshot(
   const warnings = checkPlaces(options);
   const identity = identityOf(options, system);
   const snapshots = listSnapshots(options.repositoryPath);
-  const parent =
+  using parent =
     options.type === "incremental"
       ? chooseParent(snapshots, { ...options, identity }, (text) => warnings.push(text))
       : undefined;

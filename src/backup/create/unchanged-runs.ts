@@ -96,6 +96,12 @@ export class UnchangedRuns implements Disposable {
     return slots;
   }
 
+  /** Lets go of what jobs were given that nobody answered, and no worker is at any more. */
+  abandon(): void {
+    for (const job of this.#started.keys()) this.#links.end(job);
+    this.#started.clear();
+  }
+
   [Symbol.dispose](): void {
     this.#links[Symbol.dispose]();
   }
