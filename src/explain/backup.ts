@@ -90,6 +90,14 @@ export const explanations: Explanations = {
     causes: ["the target was restored before", "a wrong --to"],
     remedy: ["name another directory", "to mend an existing tree file by file: `--in-place`"],
   },
+  RESTORE_TARGET_NOT_TEXT: {
+    meaning: "The name of the target holds bytes that are no UTF-8.",
+    causes: ["a terminal with another character set", "a name that a program of old made"],
+    remedy: [
+      "restore to a name in UTF-8 beside it, then rename that with mv",
+      "names inside the snapshot may hold any bytes: only the target's own may not",
+    ],
+  },
   RESTORE_PARENT_MISSING: {
     meaning: "The directory that should hold the target does not exist.",
     causes: ["a misspelt --to", "a disk that is not mounted"],

@@ -103,6 +103,16 @@ test.skipIf(!isRoot)(
 
 const content = Buffer.alloc(9_000_001, "weights ");
 
+test("restore to a name that is not UTF-8 is refused, as another name would be made", async () => {
+  fs.mkdirSync(`${root}/to`);
+  const refused = await byShell("backup restore latest --to $'/to/out-\\xff'");
+  expect([refused.exitCode, refused.stdout]).toEqual([
+    2,
+    expect.stringContaining("RESTORE_TARGET_NOT_TEXT"),
+  ]);
+  expect(fs.readdirSync(`${root}/to`)).toEqual([]);
+});
+
 test("a call that O_DIRECT cannot take is done without: odd places and lengths, on this and on the I/O threads", async () => {
   const path = `${root}/odd`;
   const memory = allocateAligned(16_384);

@@ -1,5 +1,6 @@
 // `backup restore`: a snapshot, or a part of it, into a new directory or into an existing tree.
 
+import { isUtf8 } from "node:buffer";
 import {
   activeSources,
   backupPlaces,
@@ -60,7 +61,8 @@ export const command = defineAgentCommand({
     "citadel-agent backup restore latest --in-place --to /mnt/citadel-models/active --path 'llama/**'",
     "citadel-agent backup restore --at 2026-01-02 --to /tmp/then",
   ],
-  async run({ app, args, out, signal, globals }) {
+  async run({ app, args, out, signal, globals, rawBytes }) {
+    if (rawBytes("to").some((bytes) => !isUtf8(bytes))) throw notText(args.to);
     const chosen = await chooseSnapshot(app, args.snapshot, args.at, signal);
     const { snapshot } = chosen;
     const remarks = [...chosen.remarks, ...lacking(snapshot)];
@@ -158,6 +160,15 @@ function lacking({ id, record }: FoundSnapshot): string[] {
   return [
     `${id} lacks ${counted(skipped, "path")} of its source: see "skipped" in its snapshot.json`,
   ];
+}
+
+function notText(shown: string): CitadelError {
+  return new CitadelError({
+    kind: "usage",
+    code: "RESTORE_TARGET_NOT_TEXT",
+    message: `the name of the target holds bytes that are no UTF-8: ${JSON.stringify(shown)}`,
+    hint: "restore to a name in UTF-8 beside it, then rename that with mv",
+  });
 }
 
 async function chooseSnapshot(
