@@ -172,7 +172,20 @@ function ofSlug(snapshots: readonly FoundSnapshot[], slug: string): readonly Fou
   const exact = own.filter((snapshot) => snapshot.slug === wanted);
   if (exact.length > 0) return exact;
   const ending = own.filter((snapshot) => snapshot.slug.endsWith(`-${wanted}`));
-  return new Set(ending.map((snapshot) => snapshot.slug)).size > 1 ? [] : ending;
+  const slugs = [...new Set(ending.map((snapshot) => snapshot.slug))].sort();
+  if (slugs.length > 1) throw ambiguous(slug, slugs);
+  return ending;
+}
+
+function ambiguous(slug: string, slugs: readonly string[]): CitadelError {
+  const names = slugs.map((each) => `latest:${each}`);
+  return new CitadelError({
+    kind: "usage",
+    code: "SNAPSHOT_AMBIGUOUS",
+    message: `latest:${slug} means several sources: ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", …" : ""}`,
+    hint: `name one of them, for instance ${names[0]}`,
+    details: { sources: slugs },
+  });
 }
 
 /** @throws kind `not-found` where there is none, kind `permission` where the caller may read none */

@@ -3,6 +3,11 @@
 import type { Explanations } from "./define.ts";
 
 export const explanations: Explanations = {
+  SNAPSHOT_AMBIGUOUS: {
+    meaning: "The end of a source's short name fits more than one source.",
+    causes: ["`latest:active` where two sources end in `active`"],
+    remedy: ["write the whole short name, as in the ids of `citadel-agent backup list`"],
+  },
   SNAPSHOT_UNKNOWN: {
     meaning: "No snapshot of that name lies in the repository.",
     causes: [
