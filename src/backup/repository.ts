@@ -140,7 +140,10 @@ export function resolveSnapshot(
     return pick(ofSlug(snapshots, name.slice(7)), wanted, snapshots, quoted, root);
   }
   if (!name.includes("/")) {
-    const found = snapshots.find((snapshot) => nameOf(snapshot.directory) === name);
+    // a partial is listed by its id, without the end of its name
+    const found =
+      snapshots.find((snapshot) => nameOf(snapshot.directory) === name) ??
+      snapshots.find(({ id, state }) => state === "partial" && id === name);
     if (found === undefined) throw unknownSnapshot(quoted, root);
     return { snapshot: readable(found), passedOver: [] };
   }

@@ -229,6 +229,22 @@ test("a snapshot that lacks paths says how many, in list and in the jobs of stat
   expect(restored.stderr).toContain(`warning: ${built.id} lacks 3 paths of its source`);
 }, 60_000);
 
+test("a partial is known by the id that list shows, and good for nothing", async () => {
+  const { id, directory } = buildSnapshot(repository, source, { atMs: Date.now() - dayMs });
+  fs.rmSync(`${directory}/snapshot.json`);
+  fs.renameSync(directory, `${directory}.partial`);
+  expect(await states()).toContainEqual([id, "partial"]);
+  for (const name of [id, `${id}.partial`]) {
+    const verified = await agent("verify", name, "--json");
+    expect(verified.exitCode).toBe(3);
+    expect(verified.json()).toMatchObject({ valid: false, failures: [{ reason: "partial" }] });
+    const restored = await agent("restore", name, "--to", "/of-a-partial", "--json");
+    expect(restored.exitCode).toBe(3);
+    expect(restored.json()).toMatchObject({ error: { code: "SNAPSHOT_DAMAGED" } });
+    expect(restored.json<{ error: { message: string } }>().error.message).toContain("not complete");
+  }
+}, 60_000);
+
 test("list --source of one that was never backed up says that there are others; damaged ones stay in sight", async () => {
   const none = await agent("list", "--source", "/nope");
   expect(none.stdout.trim()).toBe(
