@@ -2,6 +2,7 @@
 // asked. Runs in workers (verify.worker.ts) and holds two buffers of 1 MiB, however big the file.
 
 import { CitadelError } from "../core/index.ts";
+import { FileWindow } from "../system/file-window.ts";
 import {
   allocateAligned,
   closeStored,
@@ -67,6 +68,13 @@ class CheckMemory {
   /** A piece, and the next. */
   readonly pieces = [allocateAligned(pieceBytes), allocateAligned(pieceBytes)] as const;
   readonly chunk = openXxh3();
+  #window: FileWindow | null | undefined;
+
+  /** Made when it is needed. */
+  get window(): FileWindow | undefined {
+    if (this.#window === undefined) this.#window = FileWindow.open(chunkSizeBytes) ?? null;
+    return this.#window ?? undefined;
+  }
 }
 
 let memory: CheckMemory | undefined;
@@ -112,11 +120,13 @@ async function checkFile(
   held: CheckMemory,
   progress: CheckedBytes,
 ): Promise<FileOutcome> {
-  const opened = openStored(absolutePlace(job.directory, file.path), job.mode);
+  const place = absolutePlace(job.directory, file.path);
+  const opened = openStored(place, job.mode);
   if (opened === undefined) return otherType;
   try {
     if (opened.sizeBytes !== file.size) return otherSize(opened, file);
-    const outcome = await checkLarge(opened, file, held, job.mode, progress);
+    const pass = new Pass(opened, file, held, progress);
+    const outcome = job.mode === "cache" ? pass.readCached(place) : await pass.readAhead();
     if (outcome.reason !== undefined || file.original === undefined) return outcome;
     const shown = displayPath(file.path);
     const sound = await isOriginal(opened, file.original, held.pieces[0], shown, progress);
@@ -124,17 +134,6 @@ async function checkFile(
   } finally {
     closeStored(opened);
   }
-}
-
-function checkLarge(
-  opened: OpenedFile,
-  file: CheckFile,
-  held: CheckMemory,
-  mode: ReadMode,
-  progress: CheckedBytes,
-): FileOutcome | Promise<FileOutcome> {
-  const pass = new Pass(opened, file, held, progress);
-  return mode === "cache" ? pass.readCached() : pass.readAhead();
 }
 
 const otherType: FileOutcome = { bytesRead: 0, reason: "type", ranges: [] };
@@ -167,8 +166,6 @@ function checkSmall(job: CheckJob, file: CheckFile, buffer: Buffer): FileOutcome
   }
 }
 
-const toChunkEnd = (offset: number) => chunkSizeBytes - (offset % chunkSizeBytes);
-
 /** One pass over the chunks asked for: xxh3 of each, and SHA-256 of the whole where that is given. */
 class Pass {
   readonly #opened: OpenedFile;
@@ -198,12 +195,33 @@ class Pass {
     this.#end = Math.min(this.#start + file.xxh3.length * chunkSizeBytes, file.size);
   }
 
+  /** In the page cache, chunk by chunk, without copying it out where that can be had. */
+  readCached(place: Buffer | string): FileOutcome {
+    const { window } = this.#held;
+    const { fd } = this.#opened;
+    const isHeld = window?.hold(fd, place) === true;
+    try {
+      for (let offset = this.#start; offset < this.#end; offset += chunkSizeBytes) {
+        const length = Math.min(chunkSizeBytes, this.#end - offset);
+        const shown = isHeld ? window.show(fd, offset, length) : undefined;
+        if (shown === undefined) this.#readChunk(offset, offset + length);
+        else {
+          this.#hasher?.update(shown);
+          this.#endPiece(offset, length, length, xxh3Of(shown));
+        }
+      }
+    } finally {
+      if (isHeld) window.release(fd);
+    }
+    return this.#outcome();
+  }
+
   /** Through the page cache, the thread waiting for each piece: its bytes are hashed while they are in reach. */
-  readCached(): FileOutcome {
+  #readChunk(start: number, end: number): void {
     const { chunk } = this.#held;
-    for (let offset = this.#start; offset < this.#end;) {
+    for (let offset = start; offset < end;) {
       const { room } = chunk;
-      const length = Math.min(room.length, this.#end - offset, toChunkEnd(offset));
+      const length = Math.min(room.length, end - offset);
       let got = 0;
       try {
         got = readBlock(this.#opened, room, offset, length, this.#shown);
@@ -215,7 +233,6 @@ class Pass {
       this.#endPiece(offset, length, got);
       offset += length;
     }
-    return this.#outcome();
   }
 
   /** From the device: the next piece is read while the last one is hashed. */
@@ -248,8 +265,8 @@ class Pass {
     }
   }
 
-  /** The end of a chunk brings the verdict on it. */
-  #endPiece(offset: number, length: number, got: number): void {
+  /** The end of a chunk brings the verdict on it. @param hash of the whole chunk, where it was not put together here */
+  #endPiece(offset: number, length: number, got: number, hash?: string): void {
     throwIfStopped();
     this.#bytesRead += got;
     this.#progress.add(length);
@@ -257,7 +274,7 @@ class Pass {
     const end = offset + length;
     if (end % chunkSizeBytes !== 0 && end !== this.#end) return;
     const expected = this.#file.xxh3[Math.floor(offset / chunkSizeBytes) - this.#file.firstChunk];
-    const found = this.#held.chunk.digest();
+    const found = hash ?? this.#held.chunk.digest();
     if (!this.#isWhole || found !== expected) this.#damage.add(offset, "content");
     this.#isWhole = true;
   }

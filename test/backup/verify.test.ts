@@ -203,6 +203,31 @@ test("a file removed with its manifest line rewritten is still seen: nothing is 
   expect((await verify(directory)).valid).toBe(false);
 });
 
+test("damaged ranges of a big file in the cache are found, also while somebody has it open for writing", async () => {
+  const chunk = 16 * 1024 * 1024;
+  const source = `${dir}/big-open`;
+  fs.mkdirSync(source);
+  fs.writeFileSync(`${source}/w`, Buffer.alloc(4 * chunk + 4097, 5));
+  const { directory } = buildSnapshot(`${dir}/repo-big-open`, source);
+  const fd = fs.openSync(`${directory}/data/w`, "r+");
+  for (const at of [2 * chunk - 1, 4 * chunk + 4096]) fs.writeSync(fd, "x", at);
+  const ranges: [number, number][] = [
+    [chunk, 2 * chunk],
+    [4 * chunk, 4 * chunk + 4097],
+  ];
+  const find = async (options: VerifyOptions) => {
+    const { failures, bytesRead } = await verify(directory, options);
+    expect(bytesRead).toBe(4 * chunk + 4097);
+    return failures.map((failure) => failure.ranges);
+  };
+  expect(await find(quick)).toEqual([ranges]); // read: a file that may change is not looked at in place
+  fs.closeSync(fd);
+  expect(await find(quick)).toEqual([ranges]);
+  expect(await find({ ...quick, workers: 2 })).toEqual([ranges]);
+  expect(await find(full)).toEqual([ranges]);
+  fs.truncateSync(`${directory}/data/w`, 4 * chunk); // what was held is free again
+});
+
 test("a hard-linked file is read once, and its damage is named for every name in every snapshot", async () => {
   const source = `${dir}/shared`;
   fs.mkdirSync(source);
