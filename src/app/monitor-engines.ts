@@ -3,7 +3,7 @@
 
 import { nextRun, nextTime, type ScheduleEntry } from "../backup/schedule.ts";
 import { judgeBudget } from "../backup/verify-rolling.ts";
-import { isWithin, joinPath, nameOf, type AbsolutePath } from "../core/index.ts";
+import { CitadelError, isWithin, joinPath, nameOf, type AbsolutePath } from "../core/index.ts";
 import { verifyLinks } from "../layout/index.ts";
 import type { ModelReport } from "../models/verify-quick.ts";
 import type {
@@ -23,6 +23,7 @@ import type { BackupFacts, BackupQuestion } from "./backups-child.ts";
 import { openLayoutEngine } from "./layout-engine.ts";
 import { toLayoutOptions, viewLayout } from "./layout.ts";
 import type { MonitorEngines } from "./monitor.ts";
+import { findScheduleRunners } from "./schedule-runners.ts";
 import { statePlaces } from "./transaction.ts";
 
 /** The three roots, with what set-up and tuning recorded of them: read again while the daemon runs. */
@@ -242,9 +243,20 @@ async function lookAtBackups(
         : (judgeBudget(facts.coverage.bytesTotal, rollingOptions(app)) ?? null),
     sinceMs: expectedSince(memory, nowMs),
     nextScheduledMs: nextRun(schedule, nowMs)?.dueMs ?? null,
+    automatic: isAutomatic(app),
     periodS,
     verifyEveryS: backup.verify_every_days * 86_400,
   };
+}
+
+/** Whether anything runs the schedule; null: what would say so cannot be read. */
+function isAutomatic(app: App): boolean | null {
+  try {
+    return findScheduleRunners(app).automatic;
+  } catch (thrown) {
+    if (!(thrown instanceof CitadelError)) throw thrown;
+    return null;
+  }
 }
 
 const noBackups: BackupsData = {
@@ -252,6 +264,7 @@ const noBackups: BackupsData = {
   lastCompleteMs: null,
   lastVerifiedMs: null,
   nextScheduledMs: null,
+  automatic: null,
   periodS: null,
   verifyEveryS: null,
   snapshots: 0,

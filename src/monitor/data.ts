@@ -242,6 +242,8 @@ export interface BackupsData {
   readonly lastCompleteMs: number | null;
   readonly lastVerifiedMs: number | null;
   readonly nextScheduledMs: number | null;
+  /** Whether anything runs the schedule: a daemon, a timer, a crontab. Null: not known to this user. */
+  readonly automatic: boolean | null;
   /** Expected distance of snapshots, from the schedule. */
   readonly periodS: number | null;
   readonly verifyEveryS: number | null;

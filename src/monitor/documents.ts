@@ -172,6 +172,7 @@ export function backupsSection(samples: Samples, source: Source) {
     last_complete: time(data?.lastCompleteMs),
     last_verified: time(data?.lastVerifiedMs),
     next_scheduled: time(data?.nextScheduledMs),
+    automatic: samples.backups?.state === "not_applicable" ? false : (data?.automatic ?? null),
     snapshots: data?.snapshots ?? null,
     damaged: data?.damaged.map(({ id }) => id) ?? [],
     ...stamp(samples.backups, source),

@@ -118,13 +118,24 @@ function disks({ smart, sections }: StatusDocument, style: Style, word: Painter)
   return section("smart", style.table(rows, { indent: 2 }), style);
 }
 
+/** A plan that nobody carries out is no plan. @param automatic undefined: from a daemon of another release */
+function doubtOfRun(automatic: boolean | null | undefined): string {
+  if (automatic === false) {
+    return " (nobody runs it: `citadel-agent backup schedule list` says why)";
+  }
+  return automatic === null ? " (whether anything runs it is not known)" : "";
+}
+
 function backups({ backups: found }: StatusDocument, nowMs: number, word: Painter): string {
   const when = (time: string | null) =>
     time === null ? "never" : formatRelative(Date.parse(time), nowMs);
   if (found.snapshots === null) {
     return `backups\n  ${word(found.state)}  ${printable(found.note ?? "")}`.trimEnd();
   }
-  const next = found.next_scheduled === null ? "" : `, next ${when(found.next_scheduled)}`;
+  const next =
+    found.next_scheduled === null
+      ? ""
+      : `, next ${when(found.next_scheduled)}${doubtOfRun(found.automatic)}`;
   return `backups\n  ${word(found.state)}  complete ${when(found.last_complete)}, verified ${when(found.last_verified)}${next}`;
 }
 

@@ -111,6 +111,7 @@ export const schema = document("health", "one look at everything the monitor wat
     last_complete: nullable(time),
     last_verified: nullable(time),
     next_scheduled: nullable(time),
+    automatic: nullable(bool),
     ...stamp,
   }),
   services: list(

@@ -67,6 +67,7 @@ export const schema = document("status", "what is known of this host now", {
     last_complete: nullable(time),
     last_verified: nullable(time),
     next_scheduled: nullable(time),
+    automatic: nullable(bool),
     ...stamp,
   }),
   alerts: list(alert),

@@ -196,6 +196,12 @@ test("the schedule says that nobody runs it, or who does, and whether he can", a
   expect(next).toContain("nobody runs it");
   expect((await quietly("status")).stderr).toContain("nobody runs it");
   expect((await quietly("status", "--json")).json()).toMatchObject({ automatic: false });
+  // the status of the agent itself names the same time, and says the same of it
+  const whole = (...args: string[]) => runCli(["--root", root, "status", ...args], { env: later });
+  const backups = async () => (await whole("--json")).json<{ backups: unknown }>().backups;
+  const due = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:00:00/);
+  expect(await backups()).toMatchObject({ next_scheduled: due, automatic: false });
+  expect((await whole()).stdout).toMatch(/, next in .* \(nobody runs it: `citadel-agent backup/);
 
   const planned = await quietly("schedule", "install", "--cron", "--dry-run");
   expect(planned.stderr).toContain("there is no /usr/local/bin/citadel-agent");
@@ -217,6 +223,8 @@ test("the schedule says that nobody runs it, or who does, and whether he can", a
   });
   expect((await quietly("schedule", "list")).stdout).toContain("run by the crontab");
   expect((await quietly("status")).stderr).not.toContain("nobody");
+  expect(await backups()).toMatchObject({ next_scheduled: due, automatic: true });
+  expect((await whole()).stdout).not.toContain("runs it");
   expect((await quietly("schedule", "install", "--cron")).stderr).toBe("");
   await quietly("schedule", "remove");
   expect(await listed()).toMatchObject({ automatic: false, runners: [] });

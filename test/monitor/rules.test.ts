@@ -214,6 +214,7 @@ describe("backups", () => {
         lastCompleteMs: nowMs,
         lastVerifiedMs: nowMs,
         nextScheduledMs: null,
+        automatic: true,
         periodS: 24 * hourS,
         verifyEveryS: 7 * 24 * hourS,
         snapshots: 1,
