@@ -350,6 +350,14 @@ export function dropCache(fd: number): void {
 const [getFlags, setFlags] = [3, 4];
 
 /**
+ * Drops the pages that reading a file brought into the page cache: none where it was read with O_DIRECT to the end. What
+ * others have in memory of it (a server that maps its weights) stays theirs.
+ */
+export function dropOwnCache(fd: number): void {
+  if ((libc.fcntl(fd, getFlags, 0) & constants.O_DIRECT) === 0) dropCache(fd);
+}
+
+/**
  * Goes on through the page cache where a file system took O_DIRECT at open(2) and refuses it at the call (EINVAL: its
  * blocks are larger than ours, or it has none). The call is worth repeating once: of several under way at a time only the
  * first finds the flag still set. The file's clean pages are dropped.

@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import * as fs from "node:fs";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { CitadelError } from "../../src/core/index.ts";
 import type { FileEntry } from "../../src/backup/format/index.ts";
 import { readXattrs, setXattr, statExact } from "../../src/system/native.ts";
@@ -173,6 +173,29 @@ test("compressible files are stored packed, checkable as stored, and cost nothin
   const plain = await world.create({ compression: null });
   expect(plain.packed_files).toBe(0);
   expect(fs.readFileSync(`${plain.directory}/data/d/text.json`, "utf8")).toBe(text);
+}, 60_000);
+
+test("what is in the page cache of a source stays there, and a backup brings nothing in", async () => {
+  const resident = (path: string) =>
+    Number(Bun.spawnSync(["fincore", "-nbo", "RES", path]).stdout.toString().trim());
+  if (Bun.which("fincore") === null) return console.log("skipped: no fincore");
+  using world = openBackupWorld("/var/tmp");
+  const size = 8 * 1024 * 1024;
+  const paths = ["warm", "warm-packed", "cold"].map((name) => `${world.source}/${name}`);
+  const [warm = "", packed = "", cold = ""] = paths;
+  fs.writeFileSync(warm, randomBytes(size));
+  fs.writeFileSync(packed, Buffer.alloc(size, "the same again "));
+  fs.writeFileSync(cold, randomBytes(size));
+  expect(Bun.spawnSync(["sync", ...paths]).exitCode).toBe(0);
+  const dropped = ["dd", `of=${cold}`, "oflag=nocache", "conv=notrunc,fdatasync", "count=0"];
+  expect(Bun.spawnSync(dropped).exitCode).toBe(0);
+  if (resident(cold) > 0 || resident(warm) < size || resident(packed) < size) {
+    return console.log("skipped: the page cache does not do here what it is told");
+  }
+  const report = await world.create({ compression: { method: "zstd", level: 3 } });
+  expect(report).toMatchObject({ copied_files: 3, packed_files: 1 });
+  expect(paths.map(resident)).toEqual([size, size, 0]);
+  expect(resident(`${report.directory}/data/cold`)).toBe(0);
 }, 60_000);
 
 test("a source that lost more than half stops before anything is written, unless that is accepted", async () => {

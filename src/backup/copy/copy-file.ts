@@ -8,6 +8,7 @@ import {
   cloneFile,
   dataRanges,
   dropCache,
+  dropOwnCache,
   readXattrsFd,
   statFd,
 } from "../../system/native.ts";
@@ -303,7 +304,7 @@ async function storeLarge(attempt: Attempt): Promise<Stored> {
   }
   const target = attempt.created.at(-1)?.file ?? openData(attempt, false);
   onTarget(() => truncateFile(target.fd, size));
-  dropCache(source.fd); // O_DIRECT may have been left on the way
+  dropOwnCache(source.fd);
   dropCache(target.fd);
   const writtenBytes = ranges.data.reduce((sum, [start, end]) => sum + end - start, 0);
   return { ...base, outcome: "copied", writtenBytes, reflinked: false };
@@ -351,7 +352,7 @@ async function storeLargePacked(attempt: Attempt): Promise<Stored | undefined> {
   created.push(target);
   const hashes = countedHashes(attempt);
   const packed = await packStream(source, target.file, pack, before.sizeBytes, hashes, memory.ring);
-  dropCache(source.fd);
+  dropOwnCache(source.fd);
   const { sha256, xxh3, digests } = hashes.finish();
   return {
     outcome: "copied",
