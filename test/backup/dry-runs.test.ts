@@ -277,6 +277,26 @@ test("a relative SOURCE counts from the working directory, which has to lie belo
   expect((await restore("/")).exitCode).toBe(2);
 }, 60_000);
 
+test("verify refuses what contradicts itself, restore in place says what it leaves", async () => {
+  for (const words of [
+    ["latest", "--all"],
+    ["latest", "--rolling"],
+    ["latest", "0.5", "--sample", "0.2"],
+  ]) {
+    const made = await agent("verify", ...words);
+    expect(made.json()).toMatchObject({ error: { code: "ARGUMENTS_CONFLICT" } });
+    expect(made.exitCode).toBe(2);
+  }
+  expect((await agent("restore", "latest", "--to", "/as-it-is")).exitCode).toBe(0);
+  fs.chmodSync(`${root}/as-it-is/m/one`, 0o600);
+  const words = ["restore", "latest", "--in-place", "--to", "/as-it-is"];
+  const again = await runCli(["--root", root, "backup", ...words]);
+  expect(again.stdout).toMatch(
+    /^nothing to restore: .* content of .*: left with modes, owners and times/,
+  );
+  expect(fs.statSync(`${root}/as-it-is/m/one`).mode & 0o777).toBe(0o600);
+}, 60_000);
+
 test("flags that would be heard by nobody are refused", async () => {
   for (const [words, code] of [
     [["--with-secrets"], "FLAG_REQUIRED"],

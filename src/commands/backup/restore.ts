@@ -229,11 +229,13 @@ function formatReport(report: RestoreReport, style: Style): string {
   const rest = report.files - writtenFiles;
   const lines = [
     writtenFiles === 0 && rest > 0
-      ? `nothing to restore: ${counted(rest, "file")} in ${to}, ${formatBytes(report.bytes)}, ${rest === 1 ? "is" : "are"} as in ${snapshot} (${took})`
+      ? `nothing to restore: ${counted(rest, "file")} in ${to}, ${formatBytes(report.bytes)}, ${rest === 1 ? "has" : "have"} the content of ${snapshot}: left with modes, owners and times (${took})`
       : `restored ${counted(writtenFiles, "file")}, ${formatBytes(writtenBytes)}, of ${snapshot} to ${to} in ${took}`,
   ];
   if (writtenFiles > 0 && rest > 0) {
-    lines.push(`  ${counted(rest, "file was", "files were")} as in the snapshot, and left`);
+    lines.push(
+      `  ${counted(rest, "file", "files")} had the content of the snapshot: left with modes, owners and times`,
+    );
   }
   for (const { path, reason } of report.failed) {
     lines.push(`  ${style.paint("critical", "lost")} ${shownPath(path)}: ${printable(reason)}`);

@@ -67,6 +67,12 @@ export const command = defineAgentCommand({
   details:
     "With --dry-run everything is checked and nothing recorded: neither the result\nnor what was read counts for the coverage.",
   async run({ app, args, out, signal, globals }) {
+    if (args.rolling === true && (args.snapshot !== undefined || args.all === true)) {
+      throw notBoth("--rolling", args.all === true ? "--all" : "a snapshot");
+    }
+    if (args.rate !== undefined && args.sample !== undefined && args.rate !== args.sample) {
+      throw notBoth(`the rate ${args.rate}`, `--sample ${args.sample}`);
+    }
     if (args.rolling === true && globals.dryRun) return showRollingPlan(app, out);
     if (args.rolling === true) return runRollingSlice(app, out, signal);
     const rate = args.sample ?? args.rate;
@@ -78,7 +84,7 @@ export const command = defineAgentCommand({
       rotate: args.rotate === true,
       ledger: args.all === true ? new InodeLedger() : undefined,
     };
-    if (args.all === true && args.snapshot !== undefined) throw notBoth();
+    if (args.all === true && args.snapshot !== undefined) throw notBoth("--all", "a snapshot");
     const name = args.snapshot ?? "latest";
     // they come up while the snapshot is looked for and locked, and serve all of them
     using checkers =
@@ -179,11 +185,11 @@ async function showRollingPlan(app: App, out: Output): Promise<ExitCode> {
   return ExitCode.success;
 }
 
-function notBoth(): CitadelError {
+function notBoth(one: string, other: string): CitadelError {
   return new CitadelError({
     kind: "usage",
     code: "ARGUMENTS_CONFLICT",
-    message: "--all and a snapshot exclude each other",
-    hint: "name a snapshot, or say --all",
+    message: `${one} and ${other} exclude each other`,
+    hint: "leave out one of the two",
   });
 }
