@@ -2,10 +2,12 @@
 
 import { CitadelError, counted, joinPath, nameOf } from "../core/index.ts";
 import { isEnabledByLinks } from "../host/index.ts";
-import { findJobs } from "../host/validate/index.ts";
+import { toOnCalendar, type ScheduleEntry } from "../backup/schedule.ts";
+import { differs, findJobs } from "../host/validate/index.ts";
 import { listDirectory, lstat, readText, stat } from "../system/index.ts";
 import { readLockHolder } from "../system/lock.ts";
 import type { App } from "./app.ts";
+import { backupSchedule } from "./backup-schedule.ts";
 import { findMonitorUnits, readScheduleFiles } from "./schedule-files.ts";
 
 export interface ScheduleRunner {
@@ -14,6 +16,8 @@ export interface ScheduleRunner {
   readonly where: string;
   /** Why it runs nothing as it is; null: it runs what is due. */
   readonly problem: string | null;
+  /** Whether it starts at every time of the settings; else what is due waits for its next time. */
+  readonly current: boolean;
 }
 
 export interface ScheduleRunners {
@@ -29,19 +33,22 @@ export function findScheduleRunners(app: App): ScheduleRunners {
   const { system, settings } = app;
   const users = [...new Set(["root", settings.symlinks.symlink_owner])];
   const files = readScheduleFiles(system.hostPaths, users);
-  const planned = files.flatMap((file) =>
-    findJobs(file)
-      .filter(({ command }) => /\brun-due\b/.test(command))
-      .map(({ path, command, problem }) => ({
-        kind: file.kind === "timer" ? ("timer" as const) : ("crontab" as const),
-        where: path,
-        problem:
-          problem ??
-          (file.kind === "timer" ? noSystemd(app) : noCron(app)) ??
-          programProblem(app, command) ??
-          null,
-      })),
-  );
+  const schedule = backupSchedule(app);
+  const planned = files.flatMap((file) => {
+    const jobs = findJobs(file).filter(({ command }) => /\brun-due\b/.test(command));
+    const isMet = ({ cron }: ScheduleEntry) =>
+      jobs.some((job) => !differs(job, cron, toOnCalendar(cron)));
+    return jobs.map(({ path, command, problem }) => ({
+      kind: file.kind === "timer" ? ("timer" as const) : ("crontab" as const),
+      where: path,
+      problem:
+        problem ??
+        (file.kind === "timer" ? noSystemd(app) : noCron(app)) ??
+        programProblem(app, command) ??
+        null,
+      current: schedule.every(isMet),
+    }));
+  });
   const runners = [...daemon(app), ...unique(planned)];
   const unreadable = files.flatMap(({ unreadable: why }) => (why === undefined ? [] : [why]));
   const isRun = runners.some(({ problem }) => problem === null);
@@ -55,12 +62,13 @@ export function findScheduleRunners(app: App): ScheduleRunners {
 function daemon({ system: { hostPaths } }: App): ScheduleRunner[] {
   const holder = hostPaths.relocated ? undefined : readLockHolder(hostPaths.runtimeDir, "daemon");
   if (holder !== undefined) {
-    return [{ kind: "daemon", where: `process ${holder.pid}`, problem: null }];
+    return [{ kind: "daemon", where: `process ${holder.pid}`, problem: null, current: true }];
   }
   return findMonitorUnits(hostPaths).map((path) => {
     const isEnabled = isEnabledByLinks(hostPaths, nameOf(path));
     const state = hostPaths.relocated ? null : "it does not run";
-    return { kind: "daemon", where: path, problem: isEnabled ? state : "it is not enabled" };
+    const problem = isEnabled ? state : "it is not enabled";
+    return { kind: "daemon", where: path, problem, current: true };
   });
 }
 
@@ -124,6 +132,16 @@ export function programFault({ system: { hostPaths } }: App, program: string): s
   }
 }
 
+/** Whether there is nothing to say: somebody runs the schedule, at its times. */
+export function isRunOnTime({ automatic, runners }: ScheduleRunners): boolean {
+  return automatic === true && runners.every(({ current }) => current);
+}
+
+function describeOther({ where }: ScheduleRunner): string {
+  const installer = where.includes("@run-due.") ? "service install" : "backup schedule install";
+  return `; ${where} starts at other times than the settings say: run \`citadel-agent ${installer}\` again`;
+}
+
 /** For a person: one line that says who runs the schedule, or that nobody does. */
 export function describeRunners({ runners, automatic, unreadable }: ScheduleRunners): string {
   const broken = runners.filter(({ problem }) => problem !== null);
@@ -133,7 +151,8 @@ export function describeRunners({ runners, automatic, unreadable }: ScheduleRunn
     const names = by.map(
       ({ kind, where }) => `${kind === "daemon" ? "the daemon" : `the ${kind}`} (${where})`,
     );
-    return `run by ${names.join(" and ")}${why === "" ? "" : `; not by ${why}`}`;
+    const others = by.filter(({ current }) => !current).map(describeOther);
+    return `run by ${names.join(" and ")}${why === "" ? "" : `; not by ${why}`}${others.join("")}`;
   }
   if (automatic === null) {
     const rest =

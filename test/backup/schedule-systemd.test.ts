@@ -90,7 +90,10 @@ describe.skipIf(why !== undefined)("the schedule under systemd", () => {
 
     // A changed schedule moves the timer.
     must(box, "sed -i 's/SCHEDULE=.*/SCHEDULE=\"7 4 * * *\"/' /etc/citadel/agent.env");
+    const list = `${program} backup schedule list`;
+    expect(must(box, list)).toContain("starts at other times than the settings say");
     must(box, `${program} backup schedule install`);
+    expect(must(box, list)).not.toContain("other times");
     expect(must(box, `systemctl show -p TimersCalendar ${timer}`)).toContain("*-*-* 04:07:00");
     expect(must(box, `${program} backup schedule install`)).toContain("nothing to do");
 

@@ -299,11 +299,11 @@ test("in a tree the unit of the daemon counts, once it is enabled", async () => 
   const where = "/etc/systemd/system/citadel-agent.service";
   const off = await listed();
   expect(off.automatic).toBe(false);
-  expect(off.runners).toEqual([{ kind: "daemon", where, problem: "it is not enabled" }]);
+  expect(off.runners).toMatchObject([{ kind: "daemon", where, problem: "it is not enabled" }]);
   fs.symlinkSync(unit, `${units}/multi-user.target.wants/citadel-agent.service`);
   const on = await listed();
   expect(on.automatic).toBe(true);
-  expect(on.runners).toEqual([{ kind: "daemon", where, problem: null }]);
+  expect(on.runners).toMatchObject([{ kind: "daemon", where, problem: null }]);
   fs.rmSync(units, { recursive: true });
 }, 60_000);
 

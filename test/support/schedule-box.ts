@@ -29,7 +29,10 @@ export function bootBackupHost(): SystemdBox {
 /** Runs a script that may not fail. @returns what it said, trimmed */
 export function must(box: SystemdBox, script: string): string {
   const { exitCode, stdout, stderr } = box.bash(`set -e; ${script}`);
-  if (exitCode !== 0) throw new Error(`${exitCode}: ${script}\n${stdout}${stderr}`);
+  if (exitCode !== 0) {
+    const journal = box.bash("journalctl --no-pager -o cat -n 60").stdout;
+    throw new Error(`${exitCode}: ${script}\n${stdout}${stderr}${journal}`);
+  }
   return stdout.trim();
 }
 

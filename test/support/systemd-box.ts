@@ -3,6 +3,7 @@
 
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { basename } from "node:path";
 import { scrubbedEnvironment } from "./run-cli.ts";
 
 export interface BoxRun {
@@ -38,6 +39,9 @@ export function whyNoSystemdBox(): string | undefined {
   return `no image at ${image}: test/support/services/systemd-box.sh start makes one (CITADEL_TEST_SYSTEMD_IMAGE names another)`;
 }
 
+/** cgroup v2 alone, beside v1, and systemd's own of v1: whichever there are. */
+const cgroupTrees = "/sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd";
+
 const cleanPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
@@ -48,8 +52,12 @@ const cleanPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 export function bootSystemdBox(binds: readonly string[] = []): SystemdBox {
   const directory = mkdtempSync(`${tmpdir()}/citadel-box-`);
   const said = `${directory}/said`;
-  // The layers are mounted in a namespace of their own, so that nothing stays when everything is killed.
+  const group = basename(directory);
+  // Two boxes in one control group would take each other's services for their own. The layers are mounted in a namespace of their own, so that nothing stays when everything is killed.
   const script = `set -e
+    for tree in ${cgroupTrees}; do
+      if [ -w $tree/cgroup.procs ]; then mkdir $tree/${group}; echo $$ > $tree/${group}/cgroup.procs; fi
+    done
     mount --make-rprivate /
     mount -t tmpfs none ${directory}
     mkdir ${directory}/upper ${directory}/work ${directory}/root
@@ -70,6 +78,7 @@ export function bootSystemdBox(binds: readonly string[] = []): SystemdBox {
     if (init > 0 && lives(init)) process.kill(init, "SIGKILL");
     for (let tries = 0; (lives(nspawn.pid) || (init > 0 && lives(init))) && tries < 500; tries += 1)
       Bun.sleepSync(10);
+    removeGroup(group);
     rmSync(directory, { recursive: true, force: true });
   };
   const leaderOf = () => Number(readChildren(nspawn.pid).split(" ")[0]);
@@ -95,6 +104,16 @@ export function bootSystemdBox(binds: readonly string[] = []): SystemdBox {
   const tail = readFileSync(said, "latin1").slice(-800);
   end();
   throw new Error(`the box did not come up: ${tail}`);
+}
+
+/** Its last processes are still on their way out when their init is gone. */
+function removeGroup(group: string): void {
+  const all = `for tree in ${cgroupTrees}; do [ ! -d $tree/${group} ] || echo $tree/${group}; done`;
+  const script = `for i in $(seq 100); do
+      left=$(${all}); [ -n "$left" ] || exit 0
+      find $left -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.05
+    done`;
+  Bun.spawnSync(["sh", "-c", script], { stderr: "ignore" });
 }
 
 const lives = (pid: number) =>

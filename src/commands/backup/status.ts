@@ -4,7 +4,7 @@ import { unmountedWarning } from "../../app/backup-mounts.ts";
 import { readKnowledge } from "../../app/backup-knowledge.ts";
 import { backupPlaces } from "../../app/backup-repository.ts";
 import { backupSchedule } from "../../app/backup-schedule.ts";
-import { describeRunners, findScheduleRunners } from "../../app/schedule-runners.ts";
+import { describeRunners, findScheduleRunners, isRunOnTime } from "../../app/schedule-runners.ts";
 import type { JobRow } from "../../backup/catalog-schema.ts";
 import type { SnapshotState } from "../../backup/repository.ts";
 import { nextRun } from "../../backup/schedule.ts";
@@ -77,7 +77,7 @@ export const command = defineAgentCommand({
       jobs: jobs.map((job) => ({ ...toJobDocument(job, time), skipped: skippedOf(job) })),
       catalogue: known.catalogue,
     };
-    if (runners !== undefined && runners.automatic !== true) {
+    if (runners !== undefined && !isRunOnTime(runners)) {
       out.warn(`the schedule: ${describeRunners(runners)}`);
     }
     out.result("backup-status", fields, () =>

@@ -85,8 +85,13 @@ export function asCron(schedule: string): string | undefined {
   return fields.map((part) => (/^\d+$/.test(part) ? String(Number(part)) : part)).join(" ");
 }
 
-/** `run-due` asks the settings what is due, however often it is started; `create` runs when its line says. */
-function differs(job: ScheduleJob, schedule: string, calendars: readonly string[]): boolean {
+/**
+ * Whether a job never starts at a time of the settings. `run-due` asks the settings what is due, however often it is
+ * started; `create` runs when its line says.
+ * @param schedule a cron text of the settings
+ * @param calendars the same as OnCalendar= texts
+ */
+export function differs(job: ScheduleJob, schedule: string, calendars: readonly string[]): boolean {
   const texts = job.schedule.split(", "); // a timer may have several
   const times = texts.map(asCron);
   const isOften = times.some((cron) => cron?.split(" ")[1] === "*");

@@ -1,7 +1,11 @@
 // `backup schedule list`: when what runs, and whether anything runs it.
 
 import { backupSchedule, dueNow, tagSchedules } from "../../../app/backup-schedule.ts";
-import { describeRunners, findScheduleRunners } from "../../../app/schedule-runners.ts";
+import {
+  describeRunners,
+  findScheduleRunners,
+  isRunOnTime,
+} from "../../../app/schedule-runners.ts";
 import { nextRun } from "../../../backup/schedule.ts";
 import { ExitCode, formatRelative, formatTime } from "../../../core/index.ts";
 import { printable } from "../../../output/index.ts";
@@ -42,7 +46,7 @@ export const command = defineAgentCommand({
         { header: ["TYPE", "CRON", "LAST", "NEXT"] },
       );
       if (!enabled) return `${table}\nswitched off by BACKUP_ENABLE_AUTO_BACKUP`;
-      const tone = found.automatic === true ? "dim" : "warning";
+      const tone = isRunOnTime(found) ? "dim" : "warning";
       return `${table}\n${out.style.paint(tone, printable(describeRunners(found)))}`;
     });
     return ExitCode.success;

@@ -3,7 +3,11 @@
 import { backupSchedule } from "../../../app/backup-schedule.ts";
 import { nextRun } from "../../../backup/schedule.ts";
 import { ExitCode } from "../../../core/index.ts";
-import { findScheduleRunners, describeRunners } from "../../../app/schedule-runners.ts";
+import {
+  describeRunners,
+  findScheduleRunners,
+  isRunOnTime,
+} from "../../../app/schedule-runners.ts";
 import { printable } from "../../../output/index.ts";
 import { defineAgentCommand } from "../../define.ts";
 import { formatDue, toRunDocument } from "../run-due.ts";
@@ -22,7 +26,7 @@ export const command = defineAgentCommand({
     out.result("backup-schedule-next", fields, () => {
       if (run === undefined) return "nothing is scheduled";
       const text = `${formatDue(run.dueMs, nowMs)}  ${run.tags.join(", ")}`;
-      return found.automatic === true ? text : `${text}\n${printable(describeRunners(found))}`;
+      return isRunOnTime(found) ? text : `${text}\n${printable(describeRunners(found))}`;
     });
     return ExitCode.success;
   },
