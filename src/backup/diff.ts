@@ -21,25 +21,30 @@ export function* diffManifests(
 ): Generator<Difference> {
   const before = earlier[Symbol.iterator]();
   const after = later[Symbol.iterator]();
-  let left = before.next();
-  let right = after.next();
-  while (!left.done || !right.done) {
-    const old = left.done ? undefined : left.value;
-    const young = right.done ? undefined : right.value;
-    if (young === undefined || (old !== undefined && old.path < young.path)) {
-      yield { path: (old as ManifestEntry).path, change: "removed", bytes: -sizeOf(old) };
-      left = before.next();
-    } else if (old === undefined || young.path < old.path) {
-      yield { path: young.path, change: "added", bytes: sizeOf(young) };
-      right = after.next();
-    } else {
-      const change = compare(old, young);
-      if (change !== undefined) {
-        yield { path: young.path, change, bytes: sizeOf(young) - sizeOf(old) };
+  try {
+    let left = before.next();
+    let right = after.next();
+    while (!left.done || !right.done) {
+      const old = left.done ? undefined : left.value;
+      const young = right.done ? undefined : right.value;
+      if (young === undefined || (old !== undefined && old.path < young.path)) {
+        yield { path: (old as ManifestEntry).path, change: "removed", bytes: -sizeOf(old) };
+        left = before.next();
+      } else if (old === undefined || young.path < old.path) {
+        yield { path: young.path, change: "added", bytes: sizeOf(young) };
+        right = after.next();
+      } else {
+        const change = compare(old, young);
+        if (change !== undefined) {
+          yield { path: young.path, change, bytes: sizeOf(young) - sizeOf(old) };
+        }
+        left = before.next();
+        right = after.next();
       }
-      left = before.next();
-      right = after.next();
     }
+  } finally {
+    before.return?.();
+    after.return?.();
   }
 }
 

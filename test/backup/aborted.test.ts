@@ -11,9 +11,12 @@ import type {
   CreateReport,
 } from "../../src/backup/create/options.ts";
 import { planSnapshot } from "../../src/backup/create/plan-snapshot.ts";
+import { diffManifests } from "../../src/backup/diff.ts";
+import { repairSnapshot } from "../../src/backup/repair/repair.ts";
 import { readSnapshot, type FoundSnapshot } from "../../src/backup/repository.ts";
 import { restoreInPlace } from "../../src/backup/restore-in-place.ts";
 import { restoreSnapshot } from "../../src/backup/restore.ts";
+import { readManifest } from "../../src/backup/snapshot-reader.ts";
 import { verifySnapshot } from "../../src/backup/verify.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { createSystem, systemClock } from "../../src/system/index.ts";
@@ -170,6 +173,28 @@ test("a check and a restore that are aborted let go of everything", async () => 
     await expectNoneLeft();
   }
 }, 60_000);
+
+test("a repair that is aborted, and a comparison that ends early, let go of everything", async () => {
+  const snapshot = newest();
+  const { directory } = snapshot;
+  fs.truncateSync(`${directory}/data/large`, 5);
+  const options = { mode: "quick", cached: true, sampleRate: 1, seed: 0, cores: 2 } as const;
+  const found = await verifySnapshot(snapshot, options, { clock: systemClock });
+  expect(found.filesFailed).toBe(1);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const onProgress = () => controller.abort(stopped);
+  const repair = repairSnapshot(snapshot, found, { others: [], source, signal, onProgress });
+  expect(await repair.catch((thrown: unknown) => thrown)).toBe(stopped);
+  await expectNoneLeft();
+
+  const entries = () => readManifest(directory);
+  for (const difference of diffManifests(entries(), [])) {
+    expect(difference.change).toBe("removed");
+    break;
+  }
+  expect(ours()).toEqual([]);
+});
 
 test("eight aborted runs need no more descriptors than one", async () => {
   const once = async () => {

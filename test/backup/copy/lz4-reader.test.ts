@@ -1,9 +1,15 @@
 // Reading LZ4 frames as a stream: of any size, in pieces of any size, with a bounded part of it in memory.
 
 import { expect, test } from "bun:test";
+import * as fs from "node:fs";
 import { lz4Compress } from "../../../src/backup/copy/lz4.ts";
 import { lz4Decompress } from "../../../src/backup/copy/lz4-reader.ts";
+import { readSnapshot, type FoundSnapshot } from "../../../src/backup/repository.ts";
+import { restoreSnapshot } from "../../../src/backup/restore.ts";
 import { unpack } from "../../../src/backup/unpack.ts";
+import { verifySnapshot } from "../../../src/backup/verify.ts";
+import { systemClock } from "../../../src/system/index.ts";
+import { openBackupWorld } from "../../support/create-snapshot.ts";
 
 const mebibyte = 1024 * 1024;
 
@@ -86,6 +92,26 @@ test.skipIf(Bun.which("lz4") === null)(
     }
   },
 );
+
+test("a file of several frames is checked and restored, whatever it was packed with", async () => {
+  using world = openBackupWorld();
+  const original = Buffer.concat([content(), content(), content().subarray(0, 1_000_001)]);
+  for (const method of ["lz4", "zstd"] as const) {
+    const name = `${method}.log`;
+    fs.writeFileSync(`${world.source}/${name}`, original);
+    const made = await world.create({ type: "full", compression: { method, level: 1 } });
+    expect(fs.readdirSync(`${made.directory}/packed`).length).toBeGreaterThan(0);
+    const snapshot = readSnapshot(made.directory, "models") as FoundSnapshot;
+    const full = { mode: "full", cached: false, sampleRate: 1, seed: 0, cores: 2 } as const;
+    const report = await verifySnapshot(snapshot, full, { clock: systemClock });
+    expect(report).toMatchObject({ valid: true, isWhole: true });
+    const to = `${world.root}/restored-${method}`;
+    const options = { to, globs: [], privileged: false, isRoot: false };
+    const restored = await restoreSnapshot(snapshot, options, { clock: systemClock });
+    expect(restored.failed).toEqual([]);
+    expect(fs.readFileSync(`${to}/${name}`).equals(original)).toBe(true);
+  }
+}, 60_000);
 
 test("what ends early, or is none, is damaged and never taken for the whole", async () => {
   const packed = lz4Compress(content().subarray(0, 100_000));
