@@ -11,6 +11,7 @@ import { contentKey } from "../../src/backup/content-key.ts";
 import { openArea, openPartial } from "../../src/backup/create/partial.ts";
 import type { CreateReport } from "../../src/backup/create/options.ts";
 import { fromText, type FileEntry } from "../../src/backup/format/index.ts";
+import { noKnownDamage } from "../../src/backup/known-damage.ts";
 import type { VerifyFailure, VerifyReport } from "../../src/backup/verify-report.ts";
 import { verifySnapshot } from "../../src/backup/verify.ts";
 import { readSnapshot } from "../../src/backup/repository.ts";
@@ -148,39 +149,43 @@ test("a moved file is not deduplicated onto content that was found damaged, pack
   }
 });
 
-test("a run that goes on with a partial leaves what that had linked to damaged content", async () => {
-  using world = new World();
-  world.write("a", random(10_000));
-  const parent = await world.create();
-  const { source, repository } = world.world;
-  fs.renameSync(`${source}/a`, `${source}/b`);
-  await letSourceSettle();
-  // as a run leaves it that was killed after it had found b's content in the parent
-  const record = JSON.parse(fs.readFileSync(`${parent.directory}/snapshot.json`, "utf8"));
-  const area = openArea(repository as AbsolutePath, "models", true);
-  if (area === undefined) throw new Error("no area");
-  const kind = {
-    sourceIdentity: record.source_identity,
-    source,
-    type: "incremental",
-    compression: "none",
-    checksums: "",
-  };
-  const partial = openPartial(area, `${parent.snapshot.slice(0, -4)}0000`, kind, createSystem());
-  const entry = manifestOf(parent.directory).get("a") as FileEntry;
-  const { ctimeNs } = fs.statSync(`${source}/b`, { bigint: true });
-  fs.linkSync(`${parent.directory}/data/a`, `${partial.directory}/data/b`);
-  partial.record({ ...entry, path: fromText("b"), ctimeNs }, true);
-  partial.flushJournal();
-  partial[Symbol.dispose]();
-  area[Symbol.dispose]();
+test.each(["a file", "nobody knows where"])(
+  "a run that goes on with a partial leaves what that had linked to damaged content: %s",
+  async (what) => {
+    using world = new World();
+    world.write("a", random(10_000));
+    const parent = await world.create();
+    const { source, repository } = world.world;
+    fs.renameSync(`${source}/a`, `${source}/b`);
+    await letSourceSettle();
+    // as a run leaves it that was killed after it had found b's content in the parent
+    const record = JSON.parse(fs.readFileSync(`${parent.directory}/snapshot.json`, "utf8"));
+    const area = openArea(repository as AbsolutePath, "models", true);
+    if (area === undefined) throw new Error("no area");
+    const kind = {
+      sourceIdentity: record.source_identity,
+      source,
+      type: "incremental",
+      compression: "none",
+      checksums: "",
+    };
+    const partial = openPartial(area, `${parent.snapshot.slice(0, -4)}0000`, kind, createSystem());
+    const entry = manifestOf(parent.directory).get("a") as FileEntry;
+    const { ctimeNs } = fs.statSync(`${source}/b`, { bigint: true });
+    fs.linkSync(`${parent.directory}/data/a`, `${partial.directory}/data/b`);
+    partial.record({ ...entry, path: fromText("b"), ctimeNs }, true);
+    partial.flushJournal();
+    partial[Symbol.dispose]();
+    area[Symbol.dispose]();
 
-  flip(`${parent.directory}/data/a`);
-  expect((await world.verify(parent)).filesFailed).toBe(1);
-  const child = await world.create();
-  expect(child).toMatchObject({ resumed_files: 0, copied_files: 1 });
-  expect((await check(child.directory)).valid).toBe(true);
-});
+    flip(`${parent.directory}/data/a`);
+    if (what === "a file") expect((await world.verify(parent)).filesFailed).toBe(1);
+    const unclear = { ...noKnownDamage, unclear: new Set([parent.snapshot]) };
+    const child = await world.create(what === "a file" ? {} : { knownDamage: unclear });
+    expect(child).toMatchObject({ resumed_files: 0, copied_files: 1 });
+    expect((await check(child.directory)).valid).toBe(true);
+  },
+);
 
 test("a parent that is damaged nobody knows where is passed over for the newest sound one, or none", async () => {
   using world = new World();

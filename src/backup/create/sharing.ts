@@ -105,12 +105,13 @@ export class Sharing {
     }
     const { knownDamage = noKnownDamage } = this.#context.options;
     const place = `${this.#root}/${storedPath(found)}`;
-    // it may be a link to content of the parent that was found damaged since
+    // it may be a link to content of the parent that was found damaged since, or of one that is so nobody knows where
     if (isKnownDamaged(knownDamage, place, (found.packed ?? found).sha256)) return undefined;
     let isOwn = false;
     try {
       const stored = statExact(place);
       isOwn = stored.linkCount === 1;
+      if (!isOwn && knownDamage.unclear.size > 0) return undefined;
       if (typeOfMode(stored.mode) !== "file") return undefined;
       if (stored.sizeBytes !== (found.packed?.size ?? found.size)) return undefined;
     } catch (thrown) {
