@@ -1,12 +1,14 @@
 // The thread that copies: takes batches of files, one after another, and answers with their hashes; it links too.
 
+import { systemClock } from "../system/clock.ts";
 import { collectGrownMemory } from "../system/memory.ts";
 import { syncFileSystem } from "../system/native.ts";
 import { closeFile, openDirectory } from "../system/raw-file.ts";
 import { answerJobs, throwIfStopped } from "../system/worker-pool.ts";
 import { CopyMemory, copyFile } from "./copy/copy-file.ts";
 import { linkNames } from "./copy/link-job.ts";
-import type { CopyResult, WorkerAnswer, WorkerJob } from "./copy/job.ts";
+import { smallFileBytes, type CopyResult, type WorkerAnswer, type WorkerJob } from "./copy/job.ts";
+import { pace } from "./copy/stream.ts";
 
 /** Of up to 64 files each. */
 const jobsPerLook = 8;
@@ -30,10 +32,16 @@ async function handle(job: WorkerJob): Promise<WorkerAnswer> {
   memory ??= new CopyMemory();
   const results: CopyResult[] = [];
   const { task } = job;
+  const startedMs = systemClock.monotonicMs();
+  let smallBytes = 0;
   for (const order of job.orders) {
     throwIfStopped();
     const source = `${task.sourceRoot}/${order.path}`;
     results.push(await copyFile({ ...task, ...order, source }, memory));
+    // A large file is a job of its own, and paces itself.
+    if (order.sizeBytes > smallFileBytes || task.bytesPerSecond === 0) continue;
+    smallBytes += order.sizeBytes;
+    await pace(smallBytes, task.bytesPerSecond, startedMs);
   }
   return results;
 }

@@ -82,23 +82,11 @@ class Stream {
       const endsChunk = slice % slicesPerChunk === slicesPerChunk - 1 || slice === this.#slices - 1;
       hashes.take(this.#slot(slice).subarray(0, want), endsChunk);
       if (endsChunk && this.#comparing) this.#compareChunk(slice);
-      if (bytesPerSecond > 0)
-        await this.#pace(slice * sliceBytes + want, bytesPerSecond, startedMs);
+      if (bytesPerSecond > 0) await pace(slice * sliceBytes + want, bytesPerSecond, startedMs);
     }
     await Promise.all(this.#writes);
     if (this.#failure !== undefined) throw this.#failure;
     return !this.#comparing && !readOnly;
-  }
-
-  /** Waits until so many bytes may have been read. */
-  async #pace(doneBytes: number, bytesPerSecond: number, startedMs: number): Promise<void> {
-    const dueMs = startedMs + (doneBytes / bytesPerSecond) * 1000;
-    for (;;) {
-      const waitMs = dueMs - systemClock.monotonicMs();
-      if (waitMs <= 1) return;
-      await systemClock.sleep(Math.min(waitMs, longestWaitMs));
-      throwIfStopped();
-    }
   }
 
   async settle(): Promise<void> {
@@ -217,4 +205,19 @@ export function holesBetween(
   }
   if (at < sizeBytes) holes.push([at, sizeBytes]);
   return holes;
+}
+
+/** Waits until so many bytes may have been read. @param startedMs of the monotonic clock */
+export async function pace(
+  doneBytes: number,
+  bytesPerSecond: number,
+  startedMs: number,
+): Promise<void> {
+  const dueMs = startedMs + (doneBytes / bytesPerSecond) * 1000;
+  for (;;) {
+    const waitMs = dueMs - systemClock.monotonicMs();
+    if (waitMs <= 1) return;
+    await systemClock.sleep(Math.min(waitMs, longestWaitMs));
+    throwIfStopped();
+  }
 }
