@@ -55,7 +55,7 @@ export interface BuildContext {
 }
 
 const entriesPerTurn = 1024;
-const entriesPerLook = 4096;
+const entriesPerLook = 1024;
 /** Files that wait to be copied while the source is not judged yet. */
 const maxHeld = 1024;
 
