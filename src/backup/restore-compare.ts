@@ -38,7 +38,6 @@ export class TreeComparison {
   #count = 0;
   #current: BytePath = rootPath;
   readonly #counts = [0, 0, 0, 0];
-  readonly #differing: BytePath[] = [];
   #neededBytes = 0;
   /** Of files that need not be read to tell. */
   #passedOverBytes = 0;
@@ -61,21 +60,44 @@ export class TreeComparison {
     if (need.entries === 0 && this.options.globs.length > 0)
       throw nothingMatches(this.options.globs);
     const show = (doneBytes: number) => {
-      const totalBytes = Math.max(need.contentBytes - this.#passedOverBytes, doneBytes);
+      const totalBytes = Math.max(need.namedBytes - this.#passedOverBytes, doneBytes);
       const current = this.#current;
       context.onProgress?.({ activity: "comparing", doneBytes, totalBytes, current });
     };
     using crew = new RestoreCrew(context.clock, context.signal, show);
     await crew.each(this.#files(), async ([entry, position]) => {
       this.#current = entry.path;
-      const shown = `${this.options.to}/${displayPath(entry.path)}`;
-      const sha256 = await crew.hash(this.directories.at(entry.path), entry.size, shown);
+      const sha256 = await this.#hashOf(entry, crew);
       this.#settle(entry, position, sha256 === entry.sha256 ? Step.leave : Step.replace);
     });
     show(crew.doneBytes);
     const [unchanged = 0, create = 0, replace = 0] = this.#counts;
-    const differing = this.#differing.sort((left, right) => (left < right ? -1 : 1));
+    const differing = this.#differing();
     return { create, replace, unchanged, neededBytes: this.#neededBytes, differing };
+  }
+
+  /** The first of them in manifest order, whichever was compared first: plans of the same are the same. */
+  #differing(): BytePath[] {
+    const paths: BytePath[] = [];
+    if (this.#counts[Step.replace] === 0) return paths;
+    for (const [entry, step] of this.steps()) {
+      if (step !== Step.replace) continue;
+      if (paths.push(entry.path) === maxDiffering) break;
+    }
+    return paths;
+  }
+
+  /** Of what lies there now; undefined where that cannot be read, or is no such file any more. */
+  async #hashOf(entry: FileEntry, crew: RestoreCrew): Promise<string | undefined> {
+    const shown = `${this.options.to}/${displayPath(entry.path)}`;
+    try {
+      return await crew.hash(this.directories.at(entry.path), entry.size, shown);
+    } catch (thrown) {
+      // bad sectors are what a restore mends; the rest: it went, or something else took its place, since we looked
+      const errno = thrown instanceof CitadelError ? thrown.errno : undefined;
+      if (["EIO", "ENOENT", "ENOTDIR", "ELOOP"].includes(errno ?? "")) return undefined;
+      throw thrown;
+    }
   }
 
   /** The wanted entries with what is to be done with each. */
@@ -119,9 +141,6 @@ export class TreeComparison {
   #settle(entry: ManifestEntry, position: number, step: number): void {
     this.#steps[position] = step;
     this.#counts[step] = (this.#counts[step] ?? 0) + 1;
-    if (step === Step.replace && this.#differing.length < maxDiffering) {
-      this.#differing.push(entry.path);
-    }
     if (step === Step.leave || entry.type !== "file") return;
     this.#neededBytes += storedBytesOf(entry);
     this.totalBytes += entry.size;

@@ -51,6 +51,8 @@ export class RestoreCrew implements Disposable {
     this.#stopped.resolve();
   };
   #pool: WorkerPool<RestoreJob, RestoreAnswer> | undefined;
+  /** A worker died: nobody knows what the others are at, so what they were given stays open for good. */
+  #isLost = false;
 
   /** @param onBytes told several times a second how much content has passed so far */
   constructor(
@@ -103,7 +105,10 @@ export class RestoreCrew implements Disposable {
   /** Waits for all lanes; after a stop not for long, as one may sit in a system call. */
   async #ended(lanes: Promise<unknown>): Promise<void> {
     await Promise.race([lanes, this.#stopped.promise]);
-    if (this.#counter.isStopped) await Promise.race([lanes, this.#clock.sleep(patienceMs)]);
+    if (!this.#counter.isStopped) return;
+    const ended = new AbortController();
+    await Promise.race([lanes, this.#clock.sleep(patienceMs, ended.signal)]);
+    ended.abort();
   }
 
   /**
@@ -134,7 +139,7 @@ export class RestoreCrew implements Disposable {
       }
       isDone = true;
     } finally {
-      closeFile(output.fd);
+      if (!this.#isLost) closeFile(output.fd);
       if (!isDone) removeFile(place());
     }
   }
@@ -151,7 +156,7 @@ export class RestoreCrew implements Disposable {
       if (sizeBytes <= inlineBytes) return hashOpened(file, this.#memory, shown);
       return await this.#askHash(file, shown);
     } finally {
-      closeStored(file);
+      if (!this.#isLost) closeStored(file);
     }
   }
 
@@ -165,7 +170,11 @@ export class RestoreCrew implements Disposable {
 
   async #ask(job: RestoreJob, sizeBytes: number): Promise<string | undefined> {
     this.#pool ??= openWorkerPool("backup/restore.worker.ts", this.#workers);
-    return takeRestoreAnswer(await this.#pool.ask(job, sizeBytes > longBytes));
+    const answer = await this.#pool.ask(job, sizeBytes > longBytes).catch((thrown: unknown) => {
+      this.#isLost = true;
+      throw thrown;
+    });
+    return takeRestoreAnswer(answer);
   }
 
   [Symbol.dispose](): void {

@@ -5,10 +5,12 @@
 import { CitadelError, counted, messageOf } from "../core/index.ts";
 import { DirectoryCache, isAbsent } from "../system/directory-cache.ts";
 import { fromErrno, isErrno } from "../system/errno.ts";
+import { renameWith } from "../system/libc.ts";
 import { statExact, setMtimeFd, syncFileSystem } from "../system/native.ts";
 import {
   hardLink,
   makeDirectory,
+  pathBytes,
   removeFile,
   renamePath,
   setAttributes,
@@ -26,6 +28,7 @@ import { assertSpace, type PathFilter } from "./restore-plan.ts";
 import { RestoreLeftovers } from "./restore-leftovers.ts";
 import {
   assertSoundMetadata,
+  inOrder,
   openTarget,
   type RestoreContext,
   type RestoreFailure,
@@ -82,7 +85,8 @@ export async function planInPlace(
   assertSoundMetadata(snapshot);
   using where = openTarget(options.to);
   using directories = new DirectoryCache(where.place);
-  return new TreeComparison(snapshot, options, directories).compare(context);
+  // awaited: what it looks through is closed when this returns
+  return await new TreeComparison(snapshot, options, directories).compare(context);
 }
 
 export function wouldReplace(target: string, plan: InPlacePlan): CitadelError {
@@ -128,7 +132,8 @@ class TreeMender {
     const { totalBytes } = this.comparison;
     const show = (doneBytes: number) => {
       const current = this.#current;
-      context.onProgress?.({ activity: "restoring", doneBytes, totalBytes, current });
+      const total = Math.max(totalBytes, doneBytes); // a name that can be no link is read twice
+      context.onProgress?.({ activity: "restoring", doneBytes, totalBytes: total, current });
     };
     using crew = new RestoreCrew(context.clock, context.signal, show);
     await crew.each(this.#steps(false), ([entry, step]) => this.#mendFile(entry, step, crew));
@@ -187,7 +192,7 @@ class TreeMender {
       bytes: this.#bytes,
       writtenFiles: this.#writtenFiles,
       writtenBytes: this.#writtenBytes,
-      failed: this.#failed,
+      failed: inOrder(this.#failed),
       skipped: this.#skipped,
       unchanged: plan.unchanged,
       durationMs,
@@ -219,13 +224,13 @@ class TreeMender {
         const attributes = attributesOf(entry, options);
         await crew.write(snapshot.directory, entry, place, attributes, shown);
       }
+      this.#swap(entry.path, temporary, step);
+      return true;
     } catch (thrown) {
       if (!(thrown instanceof NotRestored)) throw thrown;
       this.#failed.push({ path: entry.path, reason: messageOf(thrown) });
       return false;
     }
-    this.#swap(entry.path, temporary, step);
-    return true;
   }
 
   /** A further name of a file that is there already, and right, becomes a link to it again. */
@@ -239,7 +244,7 @@ class TreeMender {
     try {
       const first = this.directories.at(entry.hardlink);
       if ((await crew.hash(first, entry.size, shown)) !== entry.sha256) return false;
-      hardLink(this.directories.at(entry.hardlink), this.directories.at(temporary));
+      this.directories.link(entry.hardlink, temporary);
       return true;
     } catch {
       return false; // its own copy, then
@@ -251,11 +256,31 @@ class TreeMender {
     this.#touched.add(parentPath(path));
     try {
       if (step === Step.replace) this.#keepFormer(path);
+      else if (this.#placeNew(path, temporary)) return;
       // both names are in one directory: one descriptor, so the second look-up cannot close the first
       renamePath(directories.at(temporary), directories.at(path));
     } catch (thrown) {
       removeFile(directories.at(temporary));
+      if (thrown instanceof NotRestored) throw thrown;
       throw fromErrno(thrown, "replace", `${this.options.to}/${displayPath(path)}`);
+    }
+  }
+
+  /**
+   * Puts it where nothing lay when the tree was compared.
+   * @returns false where it has to replace something after all, or the file system knows no such rename
+   * @throws NotRestored: something appeared there, and nothing may be replaced
+   */
+  #placeNew(path: BytePath, temporary: string): boolean {
+    const { directories } = this;
+    try {
+      const [from, to] = [directories.at(temporary), directories.at(path)];
+      return renameWith("no-replace", pathBytes(from), pathBytes(to));
+    } catch (thrown) {
+      if (!isErrno(thrown, "EEXIST")) throw thrown;
+      if (!this.options.force) throw new NotRestored("something appeared in its place meanwhile");
+      this.#keepFormer(path);
+      return false;
     }
   }
 
@@ -301,6 +326,11 @@ class TreeMender {
       removeFile(directories.at(temporary));
       throw fromErrno(thrown, "write", `${options.to}/${displayPath(entry.path)}`);
     }
-    this.#swap(entry.path, temporary, step);
+    try {
+      this.#swap(entry.path, temporary, step);
+    } catch (thrown) {
+      if (!(thrown instanceof NotRestored)) throw thrown;
+      this.#failed.push({ path: entry.path, reason: messageOf(thrown) });
+    }
   }
 }

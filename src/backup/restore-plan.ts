@@ -33,21 +33,24 @@ export interface RestoreNeed {
   readonly bytes: number;
   /** The same with holes: what there is to read and check. */
   readonly contentBytes: number;
+  /** The same, what hard links share counted for each name: what there is to compare. */
+  readonly namedBytes: number;
 }
 
 /** Counts what is wanted. @throws kind `not-found`, code `RESTORE_NOTHING_MATCHES` */
 export function countNeed(entries: Iterable<ManifestEntry>, isWanted: PathFilter): RestoreNeed {
-  let [files, count, bytes, contentBytes] = [0, 0, 0, 0];
+  let [files, count, bytes, contentBytes, namedBytes] = [0, 0, 0, 0, 0];
   for (const entry of entries) {
     if (entry.path === rootPath || !isWanted(entry.path)) continue;
     count += 1;
     if (entry.type !== "file") continue;
     files += 1;
+    namedBytes += entry.size;
     if (entry.hardlink !== undefined && isWanted(entry.hardlink)) continue;
     bytes += storedBytesOf(entry);
     contentBytes += entry.size;
   }
-  return { files, entries: count, bytes, contentBytes };
+  return { files, entries: count, bytes, contentBytes, namedBytes };
 }
 
 /** @throws kind `no-space`, code `RESTORE_NO_SPACE` */

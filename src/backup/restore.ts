@@ -8,7 +8,7 @@ import { DirectoryCache } from "../system/directory-cache.ts";
 import { fromErrno, isErrno } from "../system/errno.ts";
 import { syncFileSystem } from "../system/native.ts";
 import { pinTyped, type PinnedDirectory } from "../system/pinned-directory.ts";
-import { hardLink, makeDirectory, removeTree, setAttributes } from "../system/raw-file.ts";
+import { makeDirectory, removeTree, setAttributes } from "../system/raw-file.ts";
 import {
   freeBytesAt,
   isFreshStage,
@@ -125,7 +125,7 @@ export async function restoreSnapshot(
       context.onProgress?.({
         activity: "restoring",
         doneBytes,
-        totalBytes: need.contentBytes,
+        totalBytes: Math.max(need.contentBytes, doneBytes), // a name that can be no link is read again
         current: writer.current,
       });
     using crew = new RestoreCrew(context.clock, context.signal, show);
@@ -172,6 +172,11 @@ export function openTarget(to: string): Target {
     path: parentOf(to),
     hint: `make it first: mkdir -p ${parentOf(to)}`,
   });
+}
+
+/** Findings in the order of paths: several threads find them in any. */
+export function inOrder(found: readonly RestoreFailure[]): readonly RestoreFailure[] {
+  return found.toSorted((left, right) => (left.path < right.path ? -1 : 1));
 }
 
 export function notEmpty(target: string): CitadelError {
@@ -240,7 +245,7 @@ class TreeWriter {
       bytes: this.#bytes,
       writtenFiles: this.#files,
       writtenBytes: this.#bytes,
-      failed: this.#failed,
+      failed: inOrder(this.#failed),
       skipped: this.#skipped,
       unchanged: 0,
       durationMs,
@@ -335,7 +340,7 @@ class TreeWriter {
     }
     try {
       if (!this.isWanted(first)) throw Object.assign(new Error("not wanted"), { code: "ENOENT" });
-      hardLink(this.directories.at(first), this.directories.at(entry.path));
+      this.directories.link(first, entry.path);
       this.#files += 1;
       this.#bytes += entry.size;
     } catch {

@@ -6,6 +6,7 @@ import * as fs from "node:fs";
 import { CitadelError } from "../core/index.ts";
 import { cString, openDirectoryAt } from "./native.ts";
 import { fromErrno, isErrno } from "./errno.ts";
+import { hardLink } from "./raw-file.ts";
 
 /** Descriptors kept open; deeper trees open theirs again. */
 const maxOpen = 128;
@@ -13,7 +14,7 @@ const maxOpen = 128;
 const shown = (path: string) => Buffer.from(path, "latin1").toString("utf8");
 
 export class DirectoryCache implements Disposable {
-  readonly #root: number;
+  #root: number;
   readonly #open = new Map<string, number>();
 
   /** @param root absolute path as text; a link in its last part is refused @throws kinds of fromErrno */
@@ -64,6 +65,20 @@ export class DirectoryCache implements Disposable {
     return `/proc/self/fd/${parent}/${path.slice(cut + 1)}`;
   }
 
+  /** link(2) of a file below the root to another place below it. @throws kinds of fromErrno; the system's error */
+  link(existing: string, path: string): void {
+    const from = this.at(existing);
+    if (path.split("/").length < maxOpen) return hardLink(from, this.at(path));
+    // so deep that looking the second one up may close the first one's directory
+    const cut = from.lastIndexOf("/");
+    const held = fs.openSync(`${from.slice(0, cut)}/.`, fs.constants.O_RDONLY);
+    try {
+      hardLink(`/proc/self/fd/${held}${from.slice(cut)}`, this.at(path));
+    } finally {
+      fs.closeSync(held);
+    }
+  }
+
   /** The names in a directory, one character per byte, in no order; none where it does not exist. */
   names(path: string): string[] {
     try {
@@ -87,6 +102,7 @@ export class DirectoryCache implements Disposable {
     for (const fd of this.#open.values()) fs.closeSync(fd);
     this.#open.clear();
     fs.closeSync(this.#root);
+    this.#root = -1; // the number may be another file's soon: who comes too late must not find that
   }
 }
 

@@ -27,7 +27,7 @@ async function apply(host: LayoutRoot, force = false) {
 
 async function rollBack(host: LayoutRoot, generation: number) {
   using engine = openLayoutEngine(openApp(host));
-  return engine.change({
+  return await engine.change({
     command: `rollback ${generation}`,
     plan: () => engine.planRollback(generation),
     lockTimeoutMs,
