@@ -40,7 +40,7 @@ test.skipIf(!isRoot)("a snapshot that a caller may not read is neither sound nor
   process.seteuid?.(65534);
   try {
     expect(readSnapshot(directory, "models")).toMatchObject({ state: "unknown" });
-    for (const name of ["latest", "latest:active", made, directory]) {
+    for (const name of ["latest", "latest:mnt-citadel-models-active", made, directory]) {
       expect(() => resolveSnapshot(repository, name, [])).toThrow(
         expect.objectContaining({ kind: "permission" }),
       );
