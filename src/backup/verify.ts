@@ -127,6 +127,7 @@ class Verification {
   /** What was known without reading it again. */
   #creditedBytes = 0;
   #lastPath: BytePath | undefined;
+  #isTrimmed = false;
   /** Files of which parts are still out: how many, and whether one of those that came back was wrong. */
   readonly #open = new Map<BytePath, { file: SoundFile; parts: number; hasFailed: boolean }>();
 
@@ -221,7 +222,6 @@ class Verification {
     const { options, context, snapshot } = this;
     const jobs = this.#jobs(record);
     const take = (result: CheckResult, job: CheckJob) => this.#take(result, job);
-    if (!options.cached && record.counts.bytes >= longRunBytes) trimMemory();
     const workers = options.workers ?? verifyWorkers(options);
     if (workers === 0 || options.sampleRate === 0) {
       for await (const job of jobs) take(await checkContent(job), job);
@@ -343,6 +343,7 @@ class Verification {
   }
 
   #take(result: CheckResult, job: CheckJob): void {
+    this.#trimOnce();
     this.#bytesRead += result.bytesRead;
     for (const { index, reason, ranges, errno } of result.failures) {
       const path = job.files[index]?.path;
@@ -370,6 +371,14 @@ class Verification {
       if (!open.hasFailed) this.context.onVerified?.(open.file);
     }
     this.showProgress();
+  }
+
+  /** When the threads have been at work for a while, what only the start needed is not needed again. */
+  #trimOnce(): void {
+    const { options, snapshot } = this;
+    if (this.#isTrimmed || options.cached) return;
+    this.#isTrimmed = true;
+    if ((snapshot.record?.counts.bytes ?? 0) >= longRunBytes) trimMemory();
   }
 
   /** Names the other paths of inodes that were read once and found wrong. */
