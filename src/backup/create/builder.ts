@@ -26,7 +26,7 @@ import {
 import { Batches } from "./batches.ts";
 import type { Shareable } from "./dedupe.ts";
 import { type EntryBase, type OwnerNames, baseOf, copiedEntry, typeOfMode } from "./entry.ts";
-import { FirstNames, separateOrder } from "./first-names.ts";
+import { FirstNames, heirOf, separateOrder } from "./first-names.ts";
 import { LinkRuns } from "./link-runs.ts";
 import type { CreateOptions, CreateProgress } from "./options.ts";
 import { OrderedOutput, type Slot, type WrittenLists } from "./ordered-output.ts";
@@ -256,7 +256,7 @@ export class SnapshotBuilder {
   report(current = this.#lastPath): void {
     const { onProgress, gate } = this.#context;
     const { survey } = gate;
-    if (!gate.isOpen) return onProgress({ activity: "looking", doneItems: survey.entries });
+    if (!gate.isOpen) return onProgress({ activity: "looking", doneItems: gate.looked });
     const doneBytes = this.#doneBytes + readPassedBytes(this.#task.passed);
     this.#shownBytes = Math.max(this.#shownBytes, doneBytes); // a file that is tried again takes nothing back
     onProgress({
@@ -395,7 +395,7 @@ export class SnapshotBuilder {
       if (asked === undefined) continue;
       this.#asked.delete(result.sequence);
       if ("stat" in result) this.#settle(asked, result);
-      else this.#refuse(asked.slot, result);
+      else this.#refuse(asked, result);
     }
     this.#output.settle();
     this.#context.partial.flushJournal();
@@ -423,31 +423,44 @@ export class SnapshotBuilder {
     partial.record(final, content.flushed);
   }
 
-  #refuse(slot: Slot, refusal: CopyRefusal): void {
+  #refuse({ slot, job }: Asked, refusal: CopyRefusal): void {
     if (refusal.side === "target")
       throw targetFailure(refusal, this.#context.options.repositoryPath);
     slot.state = "skipped";
+    slot.lost = { isGone: refusal.outcome !== "failed", sizeBytes: job.sizeBytes };
     const reason = refusal.outcome === "failed" ? "unreadable" : refusal.outcome;
     this.skips.add(slot.path, reason, refusal);
   }
 
   /** Another name of a file that is stored already: a link to it, or, where that cannot be, a file of its own. */
-  #linkFurtherName(slot: Slot, first: FileEntry | undefined): void {
+  #linkFurtherName(slot: Slot, firstSlot: Slot): void {
     const { path, former } = slot;
-    if (first === undefined) {
-      this.skips.add(path, "unreadable", { message: "its first name was skipped" });
-      slot.state = "skipped";
-      return;
-    }
+    const stored = heirOf(firstSlot);
+    const first = stored.entry?.type === "file" ? stored.entry : undefined;
+    if (first === undefined) return this.#takeAsFirst(slot, stored);
     slot.entry = this.sharing.linkFurtherName(path, first);
     slot.isSeparate = slot.entry === undefined;
     slot.entry ??= this.sharing.takeOverFurtherName(path, first, former);
     if (slot.entry !== undefined) slot.state = "done";
     else {
-      const job = separateOrder((this.#sequence += 1), path, first);
+      const job = separateOrder((this.#sequence += 1), path, first.size);
       this.#asked.set(job.sequence, { slot, job, guess: undefined, first });
       this.#again.push(job);
     }
+  }
+
+  /** A further name of what could not be stored by the names before it: read in their place, if only they went. */
+  #takeAsFirst(slot: Slot, before: Slot): void {
+    const { path } = slot;
+    if (before.lost?.isGone !== true) {
+      this.skips.add(path, "unreadable", { message: "its first name was skipped" });
+      slot.state = "skipped";
+      return;
+    }
+    before.heir = slot;
+    const job = separateOrder((this.#sequence += 1), path, before.lost.sizeBytes);
+    this.#asked.set(job.sequence, { slot, job, guess: undefined });
+    this.#again.push(job);
   }
 
   #onWritten(entry: ManifestEntry): void {

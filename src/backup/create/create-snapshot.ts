@@ -208,14 +208,15 @@ async function prepareFor(
   { options, deps, identity, snapshots, warnings }: Found,
 ): Promise<Prepared> {
   const { system, signal } = deps;
-  const look = () =>
-    surveySource(options, system, signal, (doneItems) =>
-      deps.onProgress({ activity: "looking", doneItems }),
-    );
+  const look = (onEntries: (count: number) => void) =>
+    surveySource(options, system, signal, (count) => {
+      onEntries(count);
+      deps.onProgress({ activity: "looking", doneItems: gate.looked });
+    });
   const previous = parent?.record ?? previousOf(snapshots, options, system);
   const resumed = resumableBytes(options, identity);
   let isShrunk = false;
-  const gate = new SurveyGate(look, (survey) => {
+  const gate: SurveyGate = new SurveyGate(look, (survey) => {
     warnings.push(...emptySource(survey, options));
     isShrunk = checkShrink(survey, previous, options);
     checkSpace(neededBytes(survey, parent, resumed), survey.entries, options);

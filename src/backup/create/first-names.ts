@@ -2,7 +2,7 @@
 
 import type { ExactStat } from "../../system/native.ts";
 import type { CopyOrder } from "../copy/job.ts";
-import type { BytePath, FileEntry } from "../format/index.ts";
+import type { BytePath } from "../format/index.ts";
 import type { Slot } from "./ordered-output.ts";
 
 /** Inodes remembered at a time: further names of others become files of their own. */
@@ -28,7 +28,14 @@ export class FirstNames {
   }
 }
 
+/** The name that is stored in place of a first one that went; the first one itself where it did not. */
+export function heirOf(first: Slot): Slot {
+  let slot = first;
+  while (slot.heir !== undefined) slot = slot.heir;
+  return slot;
+}
+
 /** Has a further name read for itself: the worker sees which inode lies there now. */
-export function separateOrder(sequence: number, path: BytePath, first: FileEntry): CopyOrder {
-  return { sequence, path, dev: 0, ino: 0n, sizeBytes: first.size };
+export function separateOrder(sequence: number, path: BytePath, sizeBytes: number): CopyOrder {
+  return { sequence, path, dev: 0, ino: 0n, sizeBytes };
 }

@@ -33,6 +33,10 @@ export interface Slot {
   first?: Slot | undefined;
   /** What the parent has under this further name. */
   readonly former?: FileEntry | undefined;
+  /** Why there is nothing to link to: only its first name went, or the file cannot be read by any. */
+  lost?: { readonly isGone: boolean; readonly sizeBytes: number };
+  /** The further name that is read in its place. */
+  heir?: Slot;
   /** A further name that is stored for itself, as it could not be linked. */
   isSeparate?: boolean;
   /** Instead of an entry: files that follow one another, with the parent's own lines. */
@@ -59,7 +63,7 @@ export interface WrittenLists {
 
 const passed: Slot = { path: "" as BytePath, state: "done", entry: undefined };
 
-type LinkLate = (slot: Slot, first: FileEntry | undefined) => void;
+type LinkLate = (slot: Slot, first: Slot) => void;
 
 class HashedFile {
   readonly #hasher = new Bun.CryptoHasher("sha256");
@@ -112,8 +116,8 @@ export class OrderedOutput {
   #last = "" as BytePath;
 
   /**
-   * @param linkLate settles the further name of a hard-linked file (`first`: undefined if that was skipped), or sees to
-   *   it that somebody else does
+   * @param linkLate settles the further name of a hard-linked file whose first name is settled, or sees to it that
+   *   somebody else does
    * @param onWritten sees each entry that is in the manifest, but those that `onUnchanged` sees
    */
   constructor(
@@ -196,9 +200,8 @@ export class OrderedOutput {
   }
 
   #settleLink(slot: Slot, first: Slot): void {
-    const isThere = first.state === "done" && first.entry?.type === "file";
     slot.first = undefined;
-    this.#linkLate(slot, isThere ? (first.entry as FileEntry) : undefined);
+    this.#linkLate(slot, first);
   }
 
   #write(entry: ManifestEntry, isSeparate: boolean): void {

@@ -66,9 +66,10 @@ export function isFirstName(seen: Set<string>, found: { dev: number; ino: bigint
 /** Stands before the first copy: nothing passes until the source has been judged as a whole. */
 export class SurveyGate {
   readonly #count = new Count();
-  readonly #look: () => Promise<Survey>;
+  readonly #look: (onEntries: (count: number) => void) => Promise<Survey>;
   readonly #judge: (survey: Survey) => void;
   #survey: Survey | undefined;
+  #ahead = 0;
   /** The judgement was against it: what was linked meanwhile has to go again. */
   isRefused = false;
 
@@ -76,7 +77,10 @@ export class SurveyGate {
    * @param look walks the whole source and counts
    * @param judge throws what refuses the backup: too little room, or a source that shrank
    */
-  constructor(look: () => Promise<Survey>, judge: (survey: Survey) => void) {
+  constructor(
+    look: (onEntries: (count: number) => void) => Promise<Survey>,
+    judge: (survey: Survey) => void,
+  ) {
     this.#look = look;
     this.#judge = judge;
   }
@@ -90,6 +94,11 @@ export class SurveyGate {
     return this.#survey ?? this.#count.survey;
   }
 
+  /** How many entries were looked at, while the gate is shut; a look ahead begins anew, this does not. */
+  get looked(): number {
+    return Math.max(this.#count.survey.entries, this.#ahead);
+  }
+
   /** Sees what the walk comes by. */
   pass(walked: WalkedEntry): void {
     if (this.#survey === undefined) this.#count.add(walked);
@@ -97,7 +106,8 @@ export class SurveyGate {
 
   /** Looks at everything now, as much waits to be copied. @throws what the judgement throws */
   async lookAhead(): Promise<void> {
-    if (this.#survey === undefined) this.#open(await this.#look());
+    if (this.#survey !== undefined) return;
+    this.#open(await this.#look((count) => (this.#ahead = count)));
   }
 
   /** The walk has passed everything. @throws what the judgement throws */

@@ -14,6 +14,7 @@ import {
   type BackupWorld,
   createOptions,
   letSourceSettle,
+  manifestOf,
   openBackupWorld,
 } from "../../support/create-snapshot.ts";
 
@@ -120,6 +121,57 @@ test("what has to be copied waits until all was counted, however much of it ther
   const few = await world.create();
   expect(few).toMatchObject({ copied_files: 10, linked_files: 2990 });
   await expectSound(few.directory);
+}, 60_000);
+
+test("what was looked at never gets less, though all is looked at anew before the first copy", async () => {
+  using world = openBackupWorld();
+  writeMany(world, 0, 5600, "weight");
+  await letSourceSettle();
+  await world.create();
+  writeMany(world, 2800, 4000, "changed"); // d7 to d9, the last of the walk: too much waits to be copied by then
+  const { seen } = await progressOf(world);
+  const looked = seen.flatMap(({ activity, doneItems = 0 }) =>
+    activity === "looking" ? [doneItems] : [],
+  );
+  expect(looked.some((count) => count > 4096)).toBe(true);
+  expect(looked).toEqual(looked.toSorted((left, right) => left - right));
+}, 60_000);
+
+test("a first name that goes before it is copied takes none of the further names with it", async () => {
+  using world = openBackupWorld();
+  const { source } = world;
+  fs.mkdirSync(`${source}/a`);
+  const large = Buffer.alloc(3 * 1024 * 1024, "large");
+  fs.writeFileSync(`${source}/a/gone`, "small");
+  fs.writeFileSync(`${source}/a/gone-too`, large);
+  writeMany(world, 0, 1200, "weight");
+  await world.create(); // with a parent, copies wait until the walk has passed everything
+  fs.writeFileSync(`${source}/a/gone`, "small, changed");
+  fs.linkSync(`${source}/a/gone`, `${source}/a/second`);
+  fs.linkSync(`${source}/a/gone`, `${source}/a/third`);
+  fs.appendFileSync(`${source}/a/gone-too`, "changed");
+  for (const name of ["x", "y", "z"]) fs.linkSync(`${source}/a/gone-too`, `${source}/a/${name}`);
+  let isGone = false;
+  const report = await createSnapshot(createOptions(source, world.repository), {
+    system: createSystem(),
+    signal: new AbortController().signal,
+    onProgress: ({ activity, doneItems = 0 }) => {
+      if (isGone || activity !== "looking" || doneItems < 1000) return;
+      isGone = true; // all of a/ was walked
+      for (const name of ["gone", "gone-too", "x"]) fs.rmSync(`${source}/a/${name}`);
+    },
+  });
+  expect(isGone).toBe(true);
+  const reasons = report.skipped.map(({ path, reason }) => [path, reason]);
+  expect(reasons.toSorted()).toEqual(
+    ["gone", "gone-too", "x"].map((name) => [`a/${name}`, "vanished"]),
+  );
+  const entries = manifestOf(report.directory);
+  expect(entries.get("a/third")).toMatchObject({ type: "file", hardlink: "a/second" });
+  expect(entries.get("a/z")).toMatchObject({ type: "file", hardlink: "a/y" });
+  expect(fs.readFileSync(`${report.directory}/data/a/second`, "utf8")).toBe("small, changed");
+  expect(fs.statSync(`${report.directory}/data/a/y`).size).toBe(large.length + 7);
+  await expectSound(report.directory);
 }, 60_000);
 
 const counted: Survey = { entries: 3, files: 2, bytes: 5, storedBytes: 4096 };
