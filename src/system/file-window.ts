@@ -4,7 +4,8 @@
 // somebody has it open for writing), on file systems of this host, and all of them are brought in by a call that says
 // so where one cannot be read (MADV_POPULATE_READ) before any is touched. Where one of these is not to be had the
 // caller reads instead. What is left is a page that is reclaimed in the milliseconds between and then cannot be read
-// again: only for what is in the cache anyway.
+// again, and a process that is stopped for longer than the kernel lets a writer wait (45 s): only for what is in the cache
+// anyway.
 
 import * as fs from "node:fs";
 import { dlopen, toArrayBuffer, type Pointer } from "bun:ffi";
@@ -28,6 +29,7 @@ const MADV_SEQUENTIAL = 2;
 const MADV_POPULATE_READ = 22;
 const F_SETSIG = 10;
 const F_SETLEASE = 1024;
+const F_GETLEASE = 1025;
 const F_RDLCK = 0;
 const F_UNLCK = 2;
 /** Ignored unless somebody asks for it: what the kernel would send by default ends a process. */
@@ -94,10 +96,15 @@ export class FileWindow {
   /**
    * Shows bytes of a file that is held.
    * @param offset of a whole page @param length at most the window's
-   * @returns valid until the next call; undefined where some of them cannot be read: read(2) says why
+   * @returns valid until the next call; undefined where some of them cannot be read (read(2) says why), or somebody
+   *   wants to write the file: it is not held any more then
    */
   show(fd: number, offset: number, length: number): Uint8Array<ArrayBuffer> | undefined {
-    const { mmap, madvise } = this.#libc;
+    const { mmap, madvise, fcntl } = this.#libc;
+    if (fcntl(fd, F_GETLEASE, 0) !== F_RDLCK) {
+      this.release(fd); // a writer waits
+      return undefined;
+    }
     const pages = Math.ceil(length / 4096) * 4096;
     const shown = mmap(this.#at, pages, PROT_READ, MAP_SHARED | MAP_FIXED, fd, offset);
     if (toAddress(shown) === undefined) return undefined;

@@ -67,6 +67,21 @@ test.skipIf(!canHold)("a file that somebody has open for writing is not held", (
   fs.closeSync(fd);
 });
 
+test.skipIf(!canHold)(
+  "a writer that asked has the file at the next look, and nothing of it is shown",
+  () => {
+    const { path, fd } = make("wanted", 10_000);
+    expect(window?.hold(fd, path)).toBe(true);
+    expect(window?.show(fd, 0, 10_000)?.length).toBe(10_000);
+    expect(() => open(path, O_WRONLY | O_NONBLOCK)).toThrow("EAGAIN");
+    expect(window?.show(fd, 0, 10_000)).toBeUndefined();
+    open(path, O_WRONLY | O_TRUNC);
+    expect(window?.show(fd, 0, 10_000)).toBeUndefined();
+    window?.release(fd);
+    fs.closeSync(fd);
+  },
+);
+
 test.skipIf(!canHold)("bytes that the file does not have are not shown", () => {
   const { path, fd } = make("short", 10_000);
   expect(window?.hold(fd, path)).toBe(true);
