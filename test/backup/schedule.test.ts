@@ -326,7 +326,23 @@ test("backup run-due runs nothing at first, then makes up once, cleans up and tr
     expect(Date.parse(next)).toBeLessThan(Date.now() - 40 * 86_400_000);
   }
   expect((await quietly("schedule", "list")).stdout).toMatch(/daily .* never +due, \d+ d ago/);
+  // trials that were killed, before and after they had everything; and one that is under way
+  const dead = Bun.spawnSync(["true"]).pid;
+  const stage = (pid: number) =>
+    `.citadel-agent.restore-.citadel-agent.test-restore.${pid}.${pid}.0a`;
+  const trials = [dead, process.pid].flatMap((pid) => [
+    `.citadel-agent.test-restore.${pid}`,
+    stage(pid),
+  ]);
+  const backupRoot = `${root}/mnt/citadel-backup`;
+  for (const name of trials) {
+    fs.mkdirSync(`${backupRoot}/${name}/below`, { recursive: true });
+    fs.writeFileSync(`${backupRoot}/${name}/below/shard`, "shard");
+  }
   const run = await quietly("run-due", "--json");
+  const left = fs.readdirSync(backupRoot).filter((name) => name.includes("test-restore"));
+  expect(left.toSorted()).toEqual(trials.slice(2).toSorted());
+  for (const name of left) fs.rmSync(`${backupRoot}/${name}`, { recursive: true });
   expect({ exitCode: run.exitCode, stderr: run.stderr }).toMatchObject({ exitCode: 0 });
   const { steps, run: ran } = run.json<{
     steps: { step: string; ok: boolean; message: string }[];
