@@ -83,7 +83,7 @@ export async function testRestore(
             ? await findWrong(drawn, scratch, clock, signal)
             : drawn.find(({ path }) => path === lost.path);
         if (lost !== undefined || wrong !== undefined) throw failed(snapshot.id, wrong);
-        const { bytes } = countNeed(drawn, () => true);
+        const { contentBytes: bytes } = countNeed(drawn, () => true);
         return {
           message: `${counted(drawn.length, "file")}, ${formatBytes(bytes)} restored and compared${left}`,
           snapshot: snapshot.id,
