@@ -222,7 +222,11 @@ async function prepareFor(
     checkSpace(neededBytes(survey, parent, resumed), survey.entries, options);
   });
   if (parent === undefined) await gate.lookAhead();
-  else checkSpace(0, 0, options); // links take next to nothing; the rest waits for the gate
+  else {
+    // links take next to nothing but their names, of which there are half of the former ones, or the source shrank;
+    // the rest waits for the gate
+    checkSpace(0, parent.record.counts.entries / 2, options);
+  }
   makeDirectories(options.repositoryPath, 0o755);
   const area = openArea(options.repositoryPath, options.area, true);
   if (area === undefined) throw new TypeError("the area was to be made");

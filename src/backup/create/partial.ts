@@ -228,8 +228,21 @@ function makePartial(
       retry: "later",
     });
   }
-  claim(pin.through, pid);
+  try {
+    claim(pin.through, pid);
+  } catch (thrown) {
+    dropFresh(area, name, pin);
+    throw thrown;
+  }
   return { pin, isResumed: false };
+}
+
+/** One in which nothing could be begun: on a full disk each run would leave another, as none can be resumed. */
+function dropFresh(area: PinnedDirectory, name: string, pin: PinnedDirectory): void {
+  const path = `${area.through}/${name}`;
+  const isOurs = isPinnedAt(pin, path);
+  pin[Symbol.dispose]();
+  if (isOurs) removeTree(latin1(path));
 }
 
 /** @throws kind `conflict`, code SNAPSHOT_REPLACED, where another directory has the name of the one that was built */
@@ -256,7 +269,10 @@ export function openPartial(
 ): Partial {
   const { pin, isResumed } = makePartial(area, id, kind, system.environment.pid);
   const directory = pin.through;
-  const { scratch, journal } = openWork(pin, isResumed, kind);
+  const { scratch, journal } = openWork(pin, kind, isResumed, () => {
+    if (isResumed) pin[Symbol.dispose]();
+    else dropFresh(area, id + partialSuffix, pin);
+  });
   let isClosed = false;
   let isPinned = true;
   let mayUnpin = true;
@@ -299,8 +315,11 @@ export function openPartial(
   };
 }
 
-/** What belongs to the work in a partial. Where that cannot be had, nothing is kept open, and the partial nobody's. */
-function openWork(pin: PinnedDirectory, isResumed: boolean, kind: PartialKind) {
+/**
+ * What belongs to the work in a partial. Where that cannot be had, nothing is kept open, and the partial nobody's.
+ * @param drop lets go of the partial itself
+ */
+function openWork(pin: PinnedDirectory, kind: PartialKind, isResumed: boolean, drop: () => void) {
   const directory = pin.through;
   let scratch: ScratchIndex | undefined;
   try {
@@ -311,7 +330,7 @@ function openWork(pin: PinnedDirectory, isResumed: boolean, kind: PartialKind) {
   } catch (thrown) {
     scratch?.[Symbol.dispose]();
     removeFile(latin1(joinPath(directory, ownerName)));
-    pin[Symbol.dispose]();
+    drop();
     throw thrown;
   }
 }

@@ -216,6 +216,52 @@ test("too little room for what changed is known before it is copied, and nothing
     });
     expect(fs.readdirSync(`${repository}/models`)).toEqual(before);
     expect(fs.statSync(`${directory}/data/d0/f00000`).nlink).toBe(1);
+    fs.rmSync(`${source}/d0/z`);
+    fillUp(repository);
+    expect(await world.create().catch((error: unknown) => error)).toMatchObject({
+      kind: "no-space",
+      code: "BACKUP_NO_SPACE",
+    });
+    expect(fs.readdirSync(`${repository}/models`)).toEqual(before);
+  } finally {
+    Bun.spawnSync(["umount", "-l", repository]);
+  }
+}, 60_000);
+
+/** Until not a byte is free. */
+function fillUp(directory: string): void {
+  const block = Buffer.alloc(64 * 1024);
+  const fd = fs.openSync(`${directory}/fill`, "w");
+  try {
+    for (;;) fs.writeSync(fd, block);
+  } catch (thrown) {
+    expect(thrown).toMatchObject({ code: "ENOSPC" });
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+test("a run that has no room to begin leaves nothing, however often it is tried", async () => {
+  if (process.getuid?.() !== 0) return console.log("skipped: mounting a small tmpfs needs root");
+  using world = openBackupWorld();
+  const { source, repository } = world;
+  const mount = ["mount", "-t", "tmpfs", "-o", "nr_inodes=60", "none", repository];
+  if (Bun.spawnSync(mount).exitCode !== 0) return console.log("skipped: no tmpfs can be mounted");
+  try {
+    fs.writeFileSync(`${source}/weights`, "weights");
+    await world.create();
+    const before = fs.readdirSync(`${repository}/models`);
+    for (const spare of [1, 2, 3]) {
+      const fillers: string[] = [];
+      while (fs.statfsSync(repository).ffree > spare) {
+        fillers.push(`${repository}/i${fillers.length}`);
+        fs.writeFileSync(fillers.at(-1) as string, "");
+      }
+      const end = await world.create().catch((error: unknown) => error);
+      expect(end).toMatchObject({ kind: "no-space" });
+      expect(fs.readdirSync(`${repository}/models`)).toEqual(before);
+      for (const path of fillers) fs.rmSync(path);
+    }
   } finally {
     Bun.spawnSync(["umount", "-l", repository]);
   }
