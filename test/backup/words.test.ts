@@ -1,5 +1,6 @@
 // What backup commands say at their end: what to do next, and that a dry run or a no has changed nothing.
 
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -92,6 +93,37 @@ test.skipIf(!hasTerminal)("a no to cleanup is said, and is a document with --jso
     fs.readdirSync(`${root}/mnt/citadel-backup/models`).filter((name) => name.startsWith("2026")),
   ).toHaveLength(6);
 });
+
+test.skipIf(!hasTerminal)(
+  "a no to a restore in place changes nothing and is no restore in the catalogue",
+  async () => {
+    const tree = `${root}/tree`;
+    fs.mkdirSync(tree);
+    fs.writeFileSync(`${tree}/model`, "mine");
+    const args = ["--root", root, "backup", "restore", one(3).id, "--in-place", "--force"];
+    const answer = (input: string) => runOnTerminal([...args, "--to", "/tree"], { input });
+    const no = await answer("n\n");
+    expect(no.stdout).toContain("replace 1 file in ");
+    expect(no.stdout.trimEnd()).toEndWith("nothing was changed: the answer was no");
+    expect(no.exitCode).toBe(6);
+    expect(fs.readFileSync(`${tree}/model`, "utf8")).toBe("mine");
+    expect(fs.readdirSync(tree)).toEqual(["model"]);
+    expect(restores()).toEqual([]);
+    const yes = await answer("y\n");
+    expect(yes.stdout).toContain("restored 1 file");
+    expect(fs.readFileSync(`${tree}/model`)).toEqual(fs.readFileSync(`${source}/model`));
+    expect(restores()).toEqual([{ state: "completed" }]);
+  },
+);
+
+function restores() {
+  const catalog = new Database(`${root}/var/lib/citadel-agent/catalog.db`, { readonly: true });
+  try {
+    return catalog.query("SELECT state FROM jobs WHERE kind = 'restore'").all();
+  } finally {
+    catalog.close();
+  }
+}
 
 test.skipIf(!hasTerminal)(
   "list, status and the plan of cleanup fit a terminal of 80 columns",
