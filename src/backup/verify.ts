@@ -110,7 +110,7 @@ const isLongCheck = ({ files }: CheckJob) =>
   files.some(({ size, xxh3 }) => Math.min(size, xxh3.length * chunkSizeBytes) > 32 * 1024 * 1024);
 
 /** The collector sizes its heap by the machine's memory: on a large one it would let millions of entries lie. */
-const entriesPerLook = 4096;
+const entriesPerLook = 1024;
 
 class Verification {
   readonly #failures = new FailureList();

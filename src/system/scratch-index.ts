@@ -10,6 +10,7 @@ import {
   statSync,
   unlinkSync,
 } from "node:fs";
+import { ChainedRows } from "../core/chained-rows.ts";
 import { CitadelError } from "../core/index.ts";
 import { withErrno } from "./errno.ts";
 
@@ -86,78 +87,23 @@ function countOpen(fd: number): number {
   }).length;
 }
 
-/**
- * From the start of a hash to the rows that may have it, in memory: some twenty bytes a row. An index on random hashes
- * in the file would turn over its pages at every row (measured: 130 of 180 microseconds per file), and no index at all
- * would read every row for every file.
- */
-class RowsByHash {
-  /** Open addressing; a row of 0 marks a free place. */
-  #keys = new Uint32Array(1024);
-  #newest = new Uint32Array(1024);
-  /** For each row the one before it with the same key. */
-  #previous = new Uint32Array(1024);
-  #count = 0;
-
-  /** @param row counted from 1, each one above the last */
-  add(sha256: string, row: number): void {
-    if (this.#count * 3 > this.#keys.length * 2) this.#grow();
-    if (row >= this.#previous.length) this.#previous = larger(this.#previous);
-    const key = keyOf(sha256);
-    const at = this.#place(key);
-    const before = this.#newest[at] ?? 0;
-    if (before === 0) this.#count += 1;
-    this.#previous[row] = before;
-    this.#keys[at] = key;
-    this.#newest[at] = row;
-  }
-
-  /** Where a key is, or would be. */
-  #place(key: number): number {
-    const mask = this.#keys.length - 1;
-    let at = key & mask;
-    while (this.#newest[at] !== 0 && this.#keys[at] !== key) at = (at + 1) & mask;
-    return at;
-  }
-
-  #grow(): void {
-    const [keys, newest] = [this.#keys, this.#newest];
-    this.#keys = new Uint32Array(keys.length * 2);
-    this.#newest = new Uint32Array(keys.length * 2);
-    for (const [from, row] of newest.entries()) {
-      if (row === 0) continue;
-      const at = this.#place(keys[from] ?? 0);
-      this.#keys[at] = keys[from] ?? 0;
-      this.#newest[at] = row;
-    }
-  }
-
-  /** Rows that may have this hash, the newest first. @param limit how many at most */
-  find(sha256: string, limit: number): number[] {
-    const found: number[] = [];
-    let row = this.#newest[this.#place(keyOf(sha256))] ?? 0;
-    for (; row !== 0 && found.length < limit; row = this.#previous[row] ?? 0) found.push(row);
-    return found;
-  }
-}
-
-function larger(numbers: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
-  const result = new Uint32Array(numbers.length * 2);
-  result.set(numbers);
-  return result;
-}
-
 function keyOf(sha256: string): number {
   return Number.parseInt(sha256.slice(0, 8), 16);
 }
+
+/** More content than this is not looked for: it is stored again, and the memory for it stays below 30 MiB. */
+const maxContentRows = 2_000_000;
 
 export class ScratchIndex implements Disposable {
   readonly #database: Database;
   readonly #path: string;
   readonly #statements = new Map<string, Statement>();
-  readonly #byHash = new RowsByHash();
+  /**
+   * From the start of a hash to the rows that may have it. An index on random hashes in the file would turn over its
+   * pages at every row (measured: 130 of 180 microseconds per file), and none would read every row for every file.
+   */
+  readonly #byHash = new ChainedRows();
   #pending = 0;
-  #rows = 0;
 
   /**
    * @param path of the file to make; one that is there already is removed
@@ -197,7 +143,8 @@ export class ScratchIndex implements Disposable {
   }
 
   addContent(content: StoredContent): void {
-    this.#byHash.add(content.sha256, (this.#rows += 1));
+    if (this.#byHash.count >= maxContentRows) return;
+    this.#byHash.add(keyOf(content.sha256));
     this.#change(
       "INSERT INTO content VALUES (?, ?, ?, ?, ?, ?, ?)",
       content.sha256,
@@ -214,7 +161,13 @@ export class ScratchIndex implements Disposable {
   findBySha256(sha256: string): StoredContent[] {
     // the start of the hash led to these rows; the whole hash decides
     const sql = "SELECT * FROM content WHERE rowid = ? AND sha256 = ?";
-    return this.#byHash.find(sha256, maxEqual).flatMap((row) => this.#find(sql, row, sha256));
+    const found: StoredContent[] = [];
+    let row = this.#byHash.newest(keyOf(sha256));
+    for (let looked = 0; row !== 0 && looked < maxEqual; looked += 1) {
+      found.push(...this.#find(sql, row, sha256));
+      row = this.#byHash.older(row);
+    }
+    return found;
   }
 
   /** Stored content of this size, which is above 1 MiB, the newest first. */
