@@ -13,7 +13,7 @@ import {
   type SnapshotKind,
 } from "../backup/format/index.ts";
 import { readSnapshot } from "../backup/repository.ts";
-import type { VerifyReport } from "../backup/verify-report.ts";
+import type { VerifyReport } from "../backup/verify/report.ts";
 import {
   CitadelError,
   counted,

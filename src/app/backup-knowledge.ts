@@ -1,9 +1,9 @@
 // What is known of the snapshots beside what lies on the disk: verifications, jobs, coverage, from the catalogue. A
 // catalogue that is damaged or shut stops nobody who looks, but that nothing is known is said, and never is "never".
 
-import type { JobRow, VerificationRow } from "../backup/catalog-schema.ts";
-import { readCatalog, type Catalog } from "../backup/catalog.ts";
-import { type KnownDamage, noKnownDamage } from "../backup/known-damage.ts";
+import type { JobRow, VerificationRow } from "../backup/catalog/schema.ts";
+import { readCatalog, type Catalog } from "../backup/catalog/catalog.ts";
+import { type KnownDamage, noKnownDamage } from "../backup/catalog/known-damage.ts";
 import { listSnapshots, type FoundSnapshot } from "../backup/repository.ts";
 import { withKnownDamage } from "../backup/status.ts";
 import { CitadelError, counted } from "../core/index.ts";

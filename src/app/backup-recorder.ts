@@ -1,7 +1,7 @@
 // Writing into the catalogue as far as that goes: a state disk that is full, read-only or damaged stops no backup, no
 // verification and no restore. What could not be recorded is said once.
 
-import type { Catalog } from "../backup/catalog.ts";
+import type { Catalog } from "../backup/catalog/catalog.ts";
 import { CitadelError } from "../core/index.ts";
 
 /** Each try may wait for a lock: what failed so often is left alone. */

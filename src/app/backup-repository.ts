@@ -1,10 +1,10 @@
 // Where the repository, its catalogue and its locks lie for whoever calls, and the running of verifications and
 // restores with their records: what the commands and the daemon share.
 
-import type { CatalogOptions, JobOutcome, NewJob } from "../backup/catalog.ts";
-import { Catalog, knownSnapshot, openCatalog, readCatalog } from "../backup/catalog.ts";
-import { contentKey, type ContentKey } from "../backup/content-key.ts";
-import { InodeLedger } from "../backup/inode-ledger.ts";
+import type { CatalogOptions, JobOutcome, NewJob } from "../backup/catalog/catalog.ts";
+import { Catalog, knownSnapshot, openCatalog, readCatalog } from "../backup/catalog/catalog.ts";
+import { contentKey, type ContentKey } from "../backup/catalog/content-key.ts";
+import { InodeLedger } from "../backup/verify/inode-ledger.ts";
 import {
   listSnapshots,
   ownSnapshots,
@@ -13,10 +13,10 @@ import {
   type Resolved,
   type Wanted,
 } from "../backup/repository.ts";
-import { chooseOldest } from "../backup/sampling.ts";
+import { chooseOldest } from "../backup/verify/sampling.ts";
 import { readManifest } from "../backup/snapshot-reader.ts";
-import { verifySnapshot, type VerifyContext, type VerifyOptions } from "../backup/verify.ts";
-import type { VerifyReport } from "../backup/verify-report.ts";
+import { verifySnapshot, type VerifyContext, type VerifyOptions } from "../backup/verify/verify.ts";
+import type { VerifyReport } from "../backup/verify/report.ts";
 import {
   CitadelError,
   counted,

@@ -9,7 +9,7 @@ import {
   type Coverage,
   type RollingOptions,
   type RollingReport,
-} from "../backup/verify-rolling.ts";
+} from "../backup/verify/rolling.ts";
 import { CitadelError, joinPath } from "../core/index.ts";
 import { setIdleIoClass } from "../system/native-files.ts";
 import type { App } from "./app.ts";

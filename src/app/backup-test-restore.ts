@@ -1,11 +1,11 @@
 // A test restore: some files of the newest snapshot, chosen at random, to a scratch directory; compared byte for byte
 // by their hashes while they are written, looked at once more from the disk, removed.
 
-import { knownSnapshot } from "../backup/catalog.ts";
-import { countNeed } from "../backup/restore-plan.ts";
-import { restoreSnapshot } from "../backup/restore.ts";
-import { drawTestSample } from "../backup/test-sample.ts";
-import { RestoreCrew } from "../backup/restore-crew.ts";
+import { knownSnapshot } from "../backup/catalog/catalog.ts";
+import { countNeed } from "../backup/restore/plan.ts";
+import { restoreSnapshot } from "../backup/restore/restore.ts";
+import { drawTestSample } from "../backup/restore/test-sample.ts";
+import { RestoreCrew } from "../backup/restore/crew.ts";
 import { readManifest } from "../backup/snapshot-reader.ts";
 import { displayPath } from "../backup/format/byte-path.ts";
 import type { FileEntry } from "../backup/format/manifest.ts";

@@ -1,10 +1,10 @@
 // The child that looks at the backup repository for the monitor: the backup disk may hang, the agent may not.
 // Started as `citadel-agent __child monitor-backups STATE_DIR BACKUP_ROOT QUESTION`; prints one JSON line.
 
-import { readCatalog } from "../backup/catalog.ts";
+import { readCatalog } from "../backup/catalog/catalog.ts";
 import { listSnapshots, readable, type FoundSnapshot } from "../backup/repository.ts";
 import { absentModels, remainingBytes } from "../backup/outlook.ts";
-import type { Coverage } from "../backup/verify-rolling.ts";
+import type { Coverage } from "../backup/verify/rolling.ts";
 import { absolutePath } from "../core/index.ts";
 import type { BackupsData } from "../monitor/data.ts";
 import { systemClock } from "../system/clock.ts";

@@ -11,7 +11,7 @@ import {
   unitCheck,
   type DoctorCheck,
 } from "../doctor/index.ts";
-import { catalogMigrations } from "../backup/catalog-schema.ts";
+import { catalogMigrations } from "../backup/catalog/schema.ts";
 import { historyMigrations } from "../monitor/history-schema.ts";
 import { journalMigrations } from "../transaction/journal-schema.ts";
 import { childEnvironment, readText } from "../system/index.ts";

@@ -2,7 +2,7 @@
 // one line here.
 
 import { nextRun, nextTime, type ScheduleEntry } from "../backup/schedule.ts";
-import { judgeBudget } from "../backup/verify-rolling.ts";
+import { judgeBudget } from "../backup/verify/rolling.ts";
 import { CitadelError, isWithin, joinPath, nameOf, type AbsolutePath } from "../core/index.ts";
 import { verifyLinks } from "../layout/index.ts";
 import type { ModelReport } from "../models/verify-quick.ts";

@@ -1,7 +1,7 @@
 // Figures of the repository: what it holds, what sharing saves, how it grows, how much of it was proved lately.
 
 import { counted, formatTime } from "../core/index.ts";
-import type { VerificationRow } from "./catalog-schema.ts";
+import type { VerificationRow } from "./catalog/schema.ts";
 import type { FoundSnapshot } from "./repository.ts";
 
 export interface SourceStatus {

@@ -43,7 +43,7 @@ export interface WorkerPool<Job, Result> extends Disposable {
   ): Promise<void>;
 }
 
-/** The URL of a worker's file. @param file below `src`: `backup/verify.worker.ts` */
+/** The URL of a worker's file. @param file below `src`: `backup/verify/verify.worker.ts` */
 function workerUrl(file: string): string {
   const compiled = import.meta.url.includes("/$bunfs/");
   return new URL(file, compiled ? "file:///$bunfs/root/" : new URL("../", import.meta.url)).href;

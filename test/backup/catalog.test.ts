@@ -2,7 +2,7 @@ import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import { openCatalog, readCatalog, type CatalogOptions } from "../../src/backup/catalog.ts";
+import { openCatalog, readCatalog, type CatalogOptions } from "../../src/backup/catalog/catalog.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { runCli } from "../support/run-cli.ts";
 import { ManualClock } from "../support/manual-clock.ts";

@@ -3,7 +3,7 @@
 import { afterAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import { verifySnapshot } from "../../src/backup/verify.ts";
+import { verifySnapshot } from "../../src/backup/verify/verify.ts";
 import { listSnapshots } from "../../src/backup/repository.ts";
 import type { CreateReport } from "../../src/backup/create/options.ts";
 import { statExact } from "../../src/system/native.ts";

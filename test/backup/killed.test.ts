@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { readSnapshot, listSnapshots } from "../../src/backup/repository.ts";
-import { verifySnapshot } from "../../src/backup/verify.ts";
+import { verifySnapshot } from "../../src/backup/verify/verify.ts";
 import { systemClock } from "../../src/system/index.ts";
 import { createRandom } from "../../src/core/index.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";

@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { repairSnapshot } from "../../src/backup/repair/repair.ts";
 import { listSnapshots, readSnapshot, type FoundSnapshot } from "../../src/backup/repository.ts";
-import { verifySnapshot } from "../../src/backup/verify.ts";
+import { verifySnapshot } from "../../src/backup/verify/verify.ts";
 import { toText } from "../../src/backup/format/index.ts";
 import { systemClock } from "../../src/system/index.ts";
 import { CitadelError, type AbsolutePath } from "../../src/core/index.ts";

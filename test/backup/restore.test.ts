@@ -2,12 +2,12 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { readSnapshot, type FoundSnapshot } from "../../src/backup/repository.ts";
-import { restoreInPlace } from "../../src/backup/restore-in-place.ts";
+import { restoreInPlace } from "../../src/backup/restore/in-place.ts";
 import {
   restoreSnapshot,
   type RestoreOptions,
   type RestoreProgress,
-} from "../../src/backup/restore.ts";
+} from "../../src/backup/restore/restore.ts";
 import { fromText } from "../../src/backup/format/index.ts";
 import { systemClock } from "../../src/system/index.ts";
 import { makeNode } from "../../src/system/native-files.ts";

@@ -1,7 +1,7 @@
 // What a test restore tries: the weights, where there is room for them, and some of the rest.
 
 import { expect, test } from "bun:test";
-import { drawTestSample } from "../../src/backup/test-sample.ts";
+import { drawTestSample } from "../../src/backup/restore/test-sample.ts";
 import type { BytePath, ManifestEntry } from "../../src/backup/format/index.ts";
 
 const gib = 1024 ** 3;

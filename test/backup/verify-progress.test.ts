@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import type { CheckFile } from "../../src/backup/content-check.ts";
+import type { CheckFile } from "../../src/backup/verify/content-check.ts";
 import { fromText } from "../../src/backup/format/index.ts";
 import { listSnapshots, readSnapshot, type FoundSnapshot } from "../../src/backup/repository.ts";
 import { repairSnapshot, type RepairProgress } from "../../src/backup/repair/repair.ts";
@@ -9,12 +9,12 @@ import {
   CheckedBytes,
   createCheckedBytes,
   readCheckedBytes,
-} from "../../src/backup/verify-progress.ts";
+} from "../../src/backup/verify/progress.ts";
 import {
   type VerifyOptions,
   type VerifyProgress,
   verifySnapshot,
-} from "../../src/backup/verify.ts";
+} from "../../src/backup/verify/verify.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { systemClock } from "../../src/system/index.ts";
 import { straceAvailable } from "../support/crash.ts";

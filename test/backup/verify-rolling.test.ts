@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import { openCatalog } from "../../src/backup/catalog.ts";
+import { openCatalog } from "../../src/backup/catalog/catalog.ts";
 import { listSnapshots } from "../../src/backup/repository.ts";
 import {
   judgeBudget,
   verifyRolling,
   type RollingOptions,
-} from "../../src/backup/verify-rolling.ts";
+} from "../../src/backup/verify/rolling.ts";
 import type { Clock } from "../../src/system/index.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { buildSnapshot } from "../support/snapshot-builder.ts";

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import { InodeLedger } from "../../src/backup/inode-ledger.ts";
+import { InodeLedger } from "../../src/backup/verify/inode-ledger.ts";
 import { readSnapshot, type FoundSnapshot } from "../../src/backup/repository.ts";
 import { createRandom } from "../../src/core/index.ts";
-import { chooseOldest, chooseRandom, sampleSize } from "../../src/backup/sampling.ts";
-import { type VerifyOptions, verifySnapshot } from "../../src/backup/verify.ts";
+import { chooseOldest, chooseRandom, sampleSize } from "../../src/backup/verify/sampling.ts";
+import { type VerifyOptions, verifySnapshot } from "../../src/backup/verify/verify.ts";
 import { fromText, toText } from "../../src/backup/format/index.ts";
 import { systemClock } from "../../src/system/index.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";

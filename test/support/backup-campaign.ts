@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { listSnapshots, readSnapshot } from "../../src/backup/repository.ts";
-import { verifySnapshot } from "../../src/backup/verify.ts";
+import { verifySnapshot } from "../../src/backup/verify/verify.ts";
 import { systemClock } from "../../src/system/index.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";
 import { allErrnos, type CampaignReport } from "./campaign.ts";

@@ -126,7 +126,7 @@ async function build(
   const { area, identity } = prepared;
   using partial = openPartial(area, id, kindOf(options, identity), system);
   const workers = workerCount(options.jobs);
-  using pool = openWorkerPool<WorkerJob, WorkerAnswer>("backup/copy.worker.ts", workers);
+  using pool = openWorkerPool<WorkerJob, WorkerAnswer>("backup/copy/copy.worker.ts", workers);
   const builder = new SnapshotBuilder({
     options,
     system,

@@ -4,7 +4,7 @@
 import type { AbsolutePath } from "../../core/index.ts";
 import type { JsonPath } from "../format/byte-path.ts";
 import type { SnapshotArea, SkippedPath } from "../format/index.ts";
-import type { KnownDamage } from "../known-damage.ts";
+import type { KnownDamage } from "../catalog/known-damage.ts";
 import type { ExtraAlgorithm, PackMethod, SnapshotKind } from "../format/index.ts";
 
 export interface CreateOptions {

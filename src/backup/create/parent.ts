@@ -22,9 +22,9 @@ import {
   type SnapshotRecord,
   storedPath,
 } from "../format/index.ts";
-import { contentKey, contentText } from "../content-key.ts";
+import { contentKey, contentText } from "../catalog/content-key.ts";
 import { fromText } from "../format/byte-path.ts";
-import { type KnownDamage, noKnownDamage } from "../known-damage.ts";
+import { type KnownDamage, noKnownDamage } from "../catalog/known-damage.ts";
 import { type FoundSnapshot, readRecord } from "../repository.ts";
 
 export interface Parent extends Disposable {

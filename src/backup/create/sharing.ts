@@ -16,7 +16,7 @@ import {
   storedBytesOf,
   storedPath,
 } from "../format/index.ts";
-import { noKnownDamage } from "../known-damage.ts";
+import { noKnownDamage } from "../catalog/known-damage.ts";
 import type { BuildContext } from "./builder.ts";
 import { ContentIndex, type Shareable } from "./dedupe.ts";
 import { sharedAttributes, typeOfMode, unchangedEntry } from "./entry.ts";

@@ -17,7 +17,7 @@ import {
   storedPath,
 } from "../format/manifest.ts";
 import { readManifest } from "../snapshot-reader.ts";
-import { unpack } from "../unpack.ts";
+import { unpack } from "../copy/unpack.ts";
 import { type Inode, inodeOf } from "./snapshot-tree.ts";
 
 export interface Donor {

@@ -15,7 +15,7 @@ import {
 import { closeStored, readBlockAsync, type OpenedFile } from "../../system/stored-files.ts";
 import { compressFrame, frameBytes } from "../copy/codec.ts";
 import { chunkSizeBytes, type FileEntry, storedPath } from "../format/manifest.ts";
-import { dataWithin } from "../restore-content.ts";
+import { dataWithin } from "../restore/content.ts";
 import { xxh3Of } from "../xxh3/xxh3.ts";
 import { type Donor, isSameInode, openDonor, originalOf } from "./donors.ts";
 import { type Inode, type SnapshotTree, inodeOf } from "./snapshot-tree.ts";

@@ -16,7 +16,7 @@ import {
 import type { SnapshotRecord } from "../format/snapshot-json.ts";
 import type { FoundSnapshot } from "../repository.ts";
 import { readManifest } from "../snapshot-reader.ts";
-import type { VerifyReport } from "../verify-report.ts";
+import type { VerifyReport } from "../verify/report.ts";
 import { type Donors, findDonors } from "./donors.ts";
 import { healList } from "./heal-list.ts";
 import { NotWritten, healFile } from "./heal-file.ts";

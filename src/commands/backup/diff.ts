@@ -3,7 +3,7 @@
 import { findSnapshot } from "../../app/backup-repository.ts";
 import { diffManifests, type Change } from "../../backup/diff.ts";
 import { jsonPath } from "../../backup/format/byte-path.ts";
-import { assertSoundMetadata } from "../../backup/restore.ts";
+import { assertSoundMetadata } from "../../backup/restore/restore.ts";
 import { readManifest } from "../../backup/snapshot-reader.ts";
 import { ExitCode, formatBytes } from "../../core/index.ts";
 import { defineAgentCommand } from "../define.ts";

@@ -16,10 +16,10 @@ import {
   type RepairFinding,
   type RepairReport,
 } from "../../backup/repair/repair.ts";
-import type { VerifyReport } from "../../backup/verify-report.ts";
-import type { VerifyProgress } from "../../backup/verify.ts";
+import type { VerifyReport } from "../../backup/verify/report.ts";
+import type { VerifyProgress } from "../../backup/verify/verify.ts";
 import { sha256Hex } from "../../system/index.ts";
-import { knownSnapshot } from "../../backup/catalog.ts";
+import { knownSnapshot } from "../../backup/catalog/catalog.ts";
 import { listSnapshots, type FoundSnapshot } from "../../backup/repository.ts";
 import { ExitCode, counted, formatBytes } from "../../core/index.ts";
 import { printable } from "../../output/index.ts";

@@ -2,7 +2,7 @@
 
 import { jsonPath } from "../../backup/format/byte-path.ts";
 import type { FoundSnapshot } from "../../backup/repository.ts";
-import type { RestorePreview } from "../../backup/restore-preview.ts";
+import type { RestorePreview } from "../../backup/restore/preview.ts";
 import { ExitCode, formatBytes } from "../../core/index.ts";
 import { printable, type Output } from "../../output/index.ts";
 import { formatConflicts } from "./create-plan.ts";

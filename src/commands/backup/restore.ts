@@ -15,13 +15,17 @@ import {
 } from "../../app/backup-repository.ts";
 import { explainUnknown } from "../../app/backup-mounts.ts";
 import { pathArgument } from "../../app/path-argument.ts";
-import { type JobOutcome, knownSnapshot } from "../../backup/catalog.ts";
+import { type JobOutcome, knownSnapshot } from "../../backup/catalog/catalog.ts";
 import { jsonPath } from "../../backup/format/byte-path.ts";
 import { snapshotAt } from "../../backup/repository.ts";
-import type { InPlacePlan } from "../../backup/restore-compare.ts";
-import { restoreInPlace } from "../../backup/restore-in-place.ts";
-import { previewRestore } from "../../backup/restore-preview.ts";
-import { restoreSnapshot, type RestoreContext, type RestoreReport } from "../../backup/restore.ts";
+import type { InPlacePlan } from "../../backup/restore/compare.ts";
+import { restoreInPlace } from "../../backup/restore/in-place.ts";
+import { previewRestore } from "../../backup/restore/preview.ts";
+import {
+  restoreSnapshot,
+  type RestoreContext,
+  type RestoreReport,
+} from "../../backup/restore/restore.ts";
 import type { FoundSnapshot } from "../../backup/repository.ts";
 import { CitadelError, ExitCode, counted, formatBytes, formatDuration } from "../../core/index.ts";
 import type { App } from "../../app/app.ts";

@@ -5,10 +5,10 @@ import { readKnowledge } from "../../app/backup-knowledge.ts";
 import { backupPlaces } from "../../app/backup-repository.ts";
 import { backupSchedule } from "../../app/backup-schedule.ts";
 import { describeRunners, findScheduleRunners, isRunOnTime } from "../../app/schedule-runners.ts";
-import type { JobRow } from "../../backup/catalog-schema.ts";
+import type { JobRow } from "../../backup/catalog/schema.ts";
 import type { SnapshotState } from "../../backup/repository.ts";
 import { nextRun } from "../../backup/schedule.ts";
-import type { Coverage } from "../../backup/verify-rolling.ts";
+import type { Coverage } from "../../backup/verify/rolling.ts";
 import { summarizeSources, type SourceStatus } from "../../backup/status.ts";
 import {
   counted,

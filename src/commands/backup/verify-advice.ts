@@ -1,7 +1,7 @@
 // What to do about a snapshot that is not valid: the one line below its failures. `backup repair` heals content by its
 // hash; it can do nothing where the manifest itself is wrong, or where something lies that was never backed up.
 
-import type { VerifyFailure, VerifyReport } from "../../backup/verify-report.ts";
+import type { VerifyFailure, VerifyReport } from "../../backup/verify/report.ts";
 
 /** What everything else is judged by. */
 const judges = new Set<string>(["manifest.jsonl", "snapshot.json"]);

@@ -2,7 +2,7 @@
 
 import type { VerifyRun } from "../../app/backup-repository.ts";
 import { jsonPath, type BytePath } from "../../backup/format/byte-path.ts";
-import type { VerifyFailure, VerifyReport } from "../../backup/verify-report.ts";
+import type { VerifyFailure, VerifyReport } from "../../backup/verify/report.ts";
 import { counted, formatBytes, formatDuration } from "../../core/index.ts";
 import { printable, type Style } from "../../output/index.ts";
 import { adviceFor } from "./verify-advice.ts";

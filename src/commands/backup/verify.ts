@@ -7,10 +7,10 @@ import {
   lockSnapshot,
   type VerifyRun,
 } from "../../app/backup-repository.ts";
-import { InodeLedger } from "../../backup/inode-ledger.ts";
+import { InodeLedger } from "../../backup/verify/inode-ledger.ts";
 import { listSnapshots, readable, type FoundSnapshot } from "../../backup/repository.ts";
-import type { VerifyReport } from "../../backup/verify-report.ts";
-import { openCheckers, verifyWorkers } from "../../backup/verify.ts";
+import type { VerifyReport } from "../../backup/verify/report.ts";
+import { openCheckers, verifyWorkers } from "../../backup/verify/verify.ts";
 import type { App } from "../../app/app.ts";
 import { unmountedWarning } from "../../app/backup-mounts.ts";
 import { CitadelError, ExitCode, formatBytes } from "../../core/index.ts";

@@ -5,9 +5,9 @@ import * as fs from "node:fs";
 import { lz4Compress } from "../../../src/backup/copy/lz4.ts";
 import { lz4Decompress } from "../../../src/backup/copy/lz4-reader.ts";
 import { readSnapshot, type FoundSnapshot } from "../../../src/backup/repository.ts";
-import { restoreSnapshot } from "../../../src/backup/restore.ts";
-import { unpack } from "../../../src/backup/unpack.ts";
-import { verifySnapshot } from "../../../src/backup/verify.ts";
+import { restoreSnapshot } from "../../../src/backup/restore/restore.ts";
+import { unpack } from "../../../src/backup/copy/unpack.ts";
+import { verifySnapshot } from "../../../src/backup/verify/verify.ts";
 import { systemClock } from "../../../src/system/index.ts";
 import { openBackupWorld } from "../../support/create-snapshot.ts";
 

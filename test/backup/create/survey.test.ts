@@ -7,7 +7,7 @@ import { createSnapshot } from "../../../src/backup/create/create-snapshot.ts";
 import type { CreateOptions, CreateProgress } from "../../../src/backup/create/options.ts";
 import { type Survey, SurveyGate } from "../../../src/backup/create/survey.ts";
 import type { AbsolutePath } from "../../../src/core/index.ts";
-import { verifySnapshot } from "../../../src/backup/verify.ts";
+import { verifySnapshot } from "../../../src/backup/verify/verify.ts";
 import { type FoundSnapshot, readSnapshot } from "../../../src/backup/repository.ts";
 import { createSystem, systemClock } from "../../../src/system/index.ts";
 import {

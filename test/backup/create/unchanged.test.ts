@@ -10,7 +10,7 @@ import { ParentCursor, type Parent } from "../../../src/backup/create/parent.ts"
 import { UnchangedFiles } from "../../../src/backup/create/unchanged.ts";
 import type { BytePath } from "../../../src/backup/format/index.ts";
 import { readRecord, readSnapshot, type FoundSnapshot } from "../../../src/backup/repository.ts";
-import { verifySnapshot } from "../../../src/backup/verify.ts";
+import { verifySnapshot } from "../../../src/backup/verify/verify.ts";
 import { createSystem, systemClock } from "../../../src/system/index.ts";
 import { walkTree } from "../../../src/system/tree-walk.ts";
 import { openBackupWorld } from "../../support/create-snapshot.ts";

@@ -1,12 +1,12 @@
 // Lays the manifest beside the tree on disk, both in the order of path bytes: what is missing, what is extra, what
 // has another type, size, mode or target. One entry of each is held at a time.
 
-import { statExact, type ExactStat } from "../system/native.ts";
-import { isErrno } from "../system/errno.ts";
-import { walkTree, type WalkedEntry } from "../system/tree-walk.ts";
-import { fromText, type BytePath } from "./format/byte-path.ts";
-import { type FileEntry, type ManifestEntry, storedPath } from "./format/manifest.ts";
-import type { StoredContent } from "./verify-report.ts";
+import { statExact, type ExactStat } from "../../system/native.ts";
+import { isErrno } from "../../system/errno.ts";
+import { walkTree, type WalkedEntry } from "../../system/tree-walk.ts";
+import { fromText, type BytePath } from "../format/byte-path.ts";
+import { type FileEntry, type ManifestEntry, storedPath } from "../format/manifest.ts";
+import type { StoredContent } from "./report.ts";
 
 export type StructureReason =
   "missing" | "extra" | "type" | "size" | "mode" | "target" | "unreadable";

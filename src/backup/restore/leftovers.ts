@@ -1,10 +1,10 @@
 // What a restore in place that was killed leaves in the tree: unfinished temporaries, and former files that it had set
 // aside. The names tell whose they are, so that the next restore of the same snapshot takes up where it ended.
 
-import { sha256Hex } from "../system/index.ts";
-import { temporaryName, temporaryPrefix } from "../system/atomic-write.ts";
-import type { DirectoryCache } from "../system/directory-cache.ts";
-import type { BytePath } from "./format/byte-path.ts";
+import { sha256Hex } from "../../system/index.ts";
+import { temporaryName, temporaryPrefix } from "../../system/atomic-write.ts";
+import type { DirectoryCache } from "../../system/directory-cache.ts";
+import type { BytePath } from "../format/byte-path.ts";
 
 /** Directories remembered as seen; beyond that they are looked at again, which costs time only. */
 const maxSeen = 10_000;

@@ -1,7 +1,7 @@
 // Which stored inodes were read already: a hard-linked file is read once and credited to all its names, also in
 // other snapshots. Columns of numbers (14 bytes per inode, 18 where inodes need more than 32 bits), no Map of objects.
 
-import { ChainedRows, NumberColumn } from "../core/chained-rows.ts";
+import { ChainedRows, NumberColumn } from "../../core/chained-rows.ts";
 import type { ContentFailure } from "./content-check.ts";
 
 export type ContentFinding = Pick<ContentFailure, "reason" | "ranges" | "errno">;

@@ -1,18 +1,18 @@
 // Rolling verification: a slice of all stored content every day, oldest proof first, within a budget of time and I/O,
 // so that every byte has been read from the disk and matched within so many days. What shares an inode is read once.
 
-import { formatBytes, formatDuration } from "../core/index.ts";
-import { readText, type Clock } from "../system/index.ts";
-import { statExact } from "../system/native.ts";
-import type { Catalog } from "./catalog.ts";
-import { contentKey, type ContentKey } from "./content-key.ts";
-import { fromText } from "./format/byte-path.ts";
-import { storedPath, type FileEntry } from "./format/manifest.ts";
+import { formatBytes, formatDuration } from "../../core/index.ts";
+import { readText, type Clock } from "../../system/index.ts";
+import { statExact } from "../../system/native.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { contentKey, type ContentKey } from "../catalog/content-key.ts";
+import { fromText } from "../format/byte-path.ts";
+import { storedPath, type FileEntry } from "../format/manifest.ts";
 import { InodeLedger } from "./inode-ledger.ts";
-import type { FoundSnapshot } from "./repository.ts";
-import { readManifest } from "./snapshot-reader.ts";
+import type { FoundSnapshot } from "../repository.ts";
+import { readManifest } from "../snapshot-reader.ts";
 import { verifySnapshot } from "./verify.ts";
-import type { VerifyReport } from "./verify-report.ts";
+import type { VerifyReport } from "./report.ts";
 
 export interface RollingOptions {
   readonly everyDays: number;

@@ -1,14 +1,14 @@
 // Restores a snapshot, or a part of it, into a new directory: staged beside the target, checked while written,
 // flushed, renamed into place. The snapshot is taken for hostile: see DirectoryCache. Into an existing tree:
-// restore-in-place.ts.
+// restore/in-place.ts.
 
-import { CitadelError, messageOf, type AbsolutePath } from "../core/index.ts";
-import type { Clock } from "../system/index.ts";
-import { DirectoryCache } from "../system/directory-cache.ts";
-import { fromErrno, isErrno } from "../system/errno.ts";
-import { syncFileSystem } from "../system/native.ts";
-import { pinTyped, type PinnedDirectory } from "../system/pinned-directory.ts";
-import { makeDirectory, removeTree, setAttributes } from "../system/raw-file.ts";
+import { CitadelError, messageOf, type AbsolutePath } from "../../core/index.ts";
+import type { Clock } from "../../system/index.ts";
+import { DirectoryCache } from "../../system/directory-cache.ts";
+import { fromErrno, isErrno } from "../../system/errno.ts";
+import { syncFileSystem } from "../../system/native.ts";
+import { pinTyped, type PinnedDirectory } from "../../system/pinned-directory.ts";
+import { makeDirectory, removeTree, setAttributes } from "../../system/raw-file.ts";
 import {
   freeBytesAt,
   isFreshStage,
@@ -17,17 +17,17 @@ import {
   placeStage,
   removeStaleStages,
   targetState,
-} from "../system/restore-target.ts";
-import { parentOf, nameOf } from "../core/index.ts";
-import { type BytePath, displayPath, rootPath } from "./format/byte-path.ts";
-import type { FileEntry, ManifestEntry, SpecialEntry } from "./format/manifest.ts";
-import type { FoundSnapshot } from "./repository.ts";
-import { NotRestored } from "./restore-content.ts";
-import { RestoreCrew } from "./restore-crew.ts";
-import { attributesOf, StrippedBits } from "./restore-attributes.ts";
-import { isLeftOut, restoreSpecial } from "./restore-special.ts";
-import { assertSpace, countNeed, filterPaths, type PathFilter } from "./restore-plan.ts";
-import { checkMetadata, readManifest } from "./snapshot-reader.ts";
+} from "../../system/restore-target.ts";
+import { parentOf, nameOf } from "../../core/index.ts";
+import { type BytePath, displayPath, rootPath } from "../format/byte-path.ts";
+import type { FileEntry, ManifestEntry, SpecialEntry } from "../format/manifest.ts";
+import type { FoundSnapshot } from "../repository.ts";
+import { NotRestored } from "./content.ts";
+import { RestoreCrew } from "./crew.ts";
+import { attributesOf, StrippedBits } from "./attributes.ts";
+import { isLeftOut, restoreSpecial } from "./special.ts";
+import { assertSpace, countNeed, filterPaths, type PathFilter } from "./plan.ts";
+import { checkMetadata, readManifest } from "../snapshot-reader.ts";
 
 export interface RestoreOptions {
   /** Absolute path of the new directory. */

@@ -1,31 +1,20 @@
 // The threads of a restore: small files are done by the thread that walks the manifest, large ones by workers, which
 // start when the first of those comes. SHA-256 is what a restore waits for on most machines.
 
-import type { Clock } from "../system/index.ts";
+import type { Clock } from "../../system/index.ts";
 import {
   closeFile,
   createForWriting,
   removeFile,
   type FileAttributes,
-} from "../system/raw-file.ts";
-import { closeStored, openStored, type OpenedFile } from "../system/stored-files.ts";
-import { startTicker } from "../system/ticker.ts";
-import { openWorkerPool, type WorkerPool } from "../system/worker-pool.ts";
-import { toBytes } from "./format/byte-path.ts";
-import type { FileEntry } from "./format/manifest.ts";
-import {
-  directFromBytes,
-  fillFile,
-  hashOpened,
-  onTarget,
-  RestoreMemory,
-} from "./restore-content.ts";
-import {
-  RestoreCounter,
-  type RestoreAnswer,
-  type RestoreJob,
-  takeRestoreAnswer,
-} from "./restore-job.ts";
+} from "../../system/raw-file.ts";
+import { closeStored, openStored, type OpenedFile } from "../../system/stored-files.ts";
+import { startTicker } from "../../system/ticker.ts";
+import { openWorkerPool, type WorkerPool } from "../../system/worker-pool.ts";
+import { toBytes } from "../format/byte-path.ts";
+import type { FileEntry } from "../format/manifest.ts";
+import { directFromBytes, fillFile, hashOpened, onTarget, RestoreMemory } from "./content.ts";
+import { RestoreCounter, type RestoreAnswer, type RestoreJob, takeRestoreAnswer } from "./job.ts";
 
 /** Up to here a message to a worker costs more than it brings. */
 const inlineBytes = 256 * 1024;
@@ -169,7 +158,7 @@ export class RestoreCrew implements Disposable {
   }
 
   async #ask(job: RestoreJob, sizeBytes: number): Promise<string | undefined> {
-    this.#pool ??= openWorkerPool("backup/restore.worker.ts", this.#workers);
+    this.#pool ??= openWorkerPool("backup/restore/restore.worker.ts", this.#workers);
     const answer = await this.#pool.ask(job, sizeBytes > longBytes).catch((thrown: unknown) => {
       this.#isLost = true;
       throw thrown;

@@ -1,18 +1,18 @@
 // Compares a tree with a snapshot before anything in it is touched: what may stay, what is missing, what differs.
 
-import { CitadelError } from "../core/index.ts";
-import { type DirectoryCache, isAbsent } from "../system/directory-cache.ts";
-import { cString, type ExactStat, readLinkAt, statExact } from "../system/native.ts";
-import { typeOfMode } from "./create/entry.ts";
-import { type BytePath, displayPath, rootPath } from "./format/byte-path.ts";
-import { type FileEntry, type ManifestEntry, storedBytesOf } from "./format/manifest.ts";
-import type { FoundSnapshot } from "./repository.ts";
-import { RestoreCrew } from "./restore-crew.ts";
-import { RestoreLeftovers } from "./restore-leftovers.ts";
-import { countNeed, filterPaths, type PathFilter } from "./restore-plan.ts";
-import { isLeftOut } from "./restore-special.ts";
+import { CitadelError } from "../../core/index.ts";
+import { type DirectoryCache, isAbsent } from "../../system/directory-cache.ts";
+import { cString, type ExactStat, readLinkAt, statExact } from "../../system/native.ts";
+import { typeOfMode } from "../create/entry.ts";
+import { type BytePath, displayPath, rootPath } from "../format/byte-path.ts";
+import { type FileEntry, type ManifestEntry, storedBytesOf } from "../format/manifest.ts";
+import type { FoundSnapshot } from "../repository.ts";
+import { RestoreCrew } from "./crew.ts";
+import { RestoreLeftovers } from "./leftovers.ts";
+import { countNeed, filterPaths, type PathFilter } from "./plan.ts";
+import { isLeftOut } from "./special.ts";
 import { nothingMatches, type RestoreContext, type RestoreOptions } from "./restore.ts";
-import { readManifest } from "./snapshot-reader.ts";
+import { readManifest } from "../snapshot-reader.ts";
 
 /** What is to be done with each wanted entry, in manifest order, one byte each. */
 export const Step = { leave: 0, create: 1, replace: 2, leaveOut: 3 } as const;

@@ -1,11 +1,11 @@
 // The files that verifications found damaged, in the catalogue: a row stays until its snapshot is proved whole, or the
 // same stored content is read from the disk and matches.
 
-import type { OpenDatabase } from "../system/database.ts";
+import type { OpenDatabase } from "../../system/database.ts";
 import { type ContentKey, contentText } from "./content-key.ts";
-import { type BytePath, toBytes } from "./format/byte-path.ts";
+import { type BytePath, toBytes } from "../format/byte-path.ts";
 import { damageOf, type KnownDamage, noKnownDamage } from "./known-damage.ts";
-import type { VerifyReport } from "./verify-report.ts";
+import type { VerifyReport } from "../verify/report.ts";
 
 /** Rows in all: beyond them a disk is lost, and its snapshots count as damaged nobody knows where. */
 const maxRows = 20_000;

@@ -1,23 +1,23 @@
 // Verifies one snapshot: metadata, structure, content, in one pass over the manifest. Content is checked by worker
-// threads (content-check.ts), a bounded number of jobs in flight, so that memory does not grow with the snapshot.
+// threads (verify/content-check.ts), a bounded number of jobs in flight, so that memory does not grow with the snapshot.
 
-import { temporaryPrefix } from "../system/atomic-write.ts";
-import { CitadelError } from "../core/index.ts";
-import { listDirectory, lstat, type Clock } from "../system/index.ts";
-import { trimGrownMemory, trimMemory } from "../system/memory.ts";
-import { startTicker } from "../system/ticker.ts";
-import { openWorkerPool, type WorkerPool } from "../system/worker-pool.ts";
+import { temporaryPrefix } from "../../system/atomic-write.ts";
+import { CitadelError } from "../../core/index.ts";
+import { listDirectory, lstat, type Clock } from "../../system/index.ts";
+import { trimGrownMemory, trimMemory } from "../../system/memory.ts";
+import { startTicker } from "../../system/ticker.ts";
+import { openWorkerPool, type WorkerPool } from "../../system/worker-pool.ts";
 import { checkContent, type CheckFile, type CheckJob, type CheckResult } from "./content-check.ts";
-import { type BytePath, displayPath, fromText } from "./format/byte-path.ts";
-import { chunkSizeBytes, manifestName, storedPath } from "./format/manifest.ts";
-import { snapshotJsonName, type SnapshotRecord } from "./format/snapshot-json.ts";
+import { type BytePath, displayPath, fromText } from "../format/byte-path.ts";
+import { chunkSizeBytes, manifestName, storedPath } from "../format/manifest.ts";
+import { snapshotJsonName, type SnapshotRecord } from "../format/snapshot-json.ts";
 import { InodeLedger } from "./inode-ledger.ts";
-import type { FoundSnapshot } from "./repository.ts";
+import type { FoundSnapshot } from "../repository.ts";
 import { type Choice, chooseAll, chooseRandom } from "./sampling.ts";
-import { checkMetadata, readManifest } from "./snapshot-reader.ts";
-import { createCheckedBytes, readCheckedBytes } from "./verify-progress.ts";
-import { FailureList, type VerifyReport } from "./verify-report.ts";
-import { compareTree, findExtraPacked, storedContent, type SoundFile } from "./verify-structure.ts";
+import { checkMetadata, readManifest } from "../snapshot-reader.ts";
+import { createCheckedBytes, readCheckedBytes } from "./progress.ts";
+import { FailureList, type VerifyReport } from "./report.ts";
+import { compareTree, findExtraPacked, storedContent, type SoundFile } from "./structure.ts";
 
 export interface VerifyOptions {
   readonly mode: "quick" | "full";
@@ -87,7 +87,7 @@ export type Checkers = WorkerPool<CheckJob, CheckResult>;
 
 /** Starts the threads: a caller with more to do before it can verify starts them first. Close them with `using`. */
 export function openCheckers(workers: number): Checkers {
-  return openWorkerPool("backup/verify.worker.ts", workers);
+  return openWorkerPool("backup/verify/verify.worker.ts", workers);
 }
 
 /** Verifies; damage is a finding in the report, never an exception. @throws kind `cancelled` by the signal */

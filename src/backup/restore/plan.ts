@@ -1,8 +1,8 @@
 // What a restore would write: chosen by globs, counted, compared with the space there is.
 
-import { CitadelError, formatBytes } from "../core/index.ts";
-import { type BytePath, displayPath, rootPath } from "./format/byte-path.ts";
-import { type ManifestEntry, storedBytesOf } from "./format/manifest.ts";
+import { CitadelError, formatBytes } from "../../core/index.ts";
+import { type BytePath, displayPath, rootPath } from "../format/byte-path.ts";
+import { type ManifestEntry, storedBytesOf } from "../format/manifest.ts";
 
 /** Whether an entry is wanted. */
 export type PathFilter = (path: BytePath) => boolean;

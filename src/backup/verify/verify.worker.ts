@@ -1,7 +1,7 @@
-// A thread that checks stored files (content-check.ts): message passing only.
+// A thread that checks stored files (verify/content-check.ts): message passing only.
 
-import { collectGrownMemory } from "../system/memory.ts";
-import { answerJobs } from "../system/worker-pool.ts";
+import { collectGrownMemory } from "../../system/memory.ts";
+import { answerJobs } from "../../system/worker-pool.ts";
 import { checkContent, type CheckJob, type CheckResult } from "./content-check.ts";
 
 const jobsPerLook = 8;

@@ -2,7 +2,7 @@
 // shows progress reads the sum. A single file may take minutes.
 
 import type { CheckFile } from "./content-check.ts";
-import { chunkSizeBytes } from "./format/manifest.ts";
+import { chunkSizeBytes } from "../format/manifest.ts";
 
 /** Counting is a barrier for all cores: not at every piece. */
 const countedAtOnceBytes = 8 * 1024 * 1024;

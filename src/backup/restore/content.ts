@@ -1,8 +1,8 @@
 // Writes one file of a snapshot: read past the page cache, hashed on the way, written in blocks while the next one
 // is read. What does not match the manifest is removed again and reported.
 
-import { CitadelError, messageOf } from "../core/index.ts";
-import { fromErrno } from "../system/errno.ts";
+import { CitadelError, messageOf } from "../../core/index.ts";
+import { fromErrno } from "../../system/errno.ts";
 import {
   setAttributes,
   truncateFile,
@@ -10,7 +10,7 @@ import {
   writeFullySync,
   type FileAttributes,
   type OpenedFile as WritableFile,
-} from "../system/raw-file.ts";
+} from "../../system/raw-file.ts";
 import {
   allocateAligned,
   closeStored,
@@ -18,10 +18,10 @@ import {
   readBlock,
   readBlockAsync,
   type OpenedFile,
-} from "../system/stored-files.ts";
-import { absoluteBytes } from "./format/byte-path.ts";
-import { type FileEntry, storedPath } from "./format/manifest.ts";
-import { unpack } from "./unpack.ts";
+} from "../../system/stored-files.ts";
+import { absoluteBytes } from "../format/byte-path.ts";
+import { type FileEntry, storedPath } from "../format/manifest.ts";
+import { unpack } from "../copy/unpack.ts";
 
 const blockBytes = 4 * 1024 * 1024;
 const ringBlocks = 4;

@@ -1,6 +1,6 @@
 // Which files a verification looks at when it does not look at all of them.
 
-import { createRandom } from "../core/index.ts";
+import { createRandom } from "../../core/index.ts";
 
 /** @returns whether the file at this position (in manifest order, from 0) is to be checked */
 export type Choice = (position: number) => boolean;

@@ -1,8 +1,8 @@
 // What a restored entry gets of what the manifest says: rights that could harm only with `--privileged`.
 
-import type { FileAttributes } from "../system/raw-file.ts";
-import { displayPath } from "./format/byte-path.ts";
-import type { ManifestEntry } from "./format/manifest.ts";
+import type { FileAttributes } from "../../system/raw-file.ts";
+import { displayPath } from "../format/byte-path.ts";
+import type { ManifestEntry } from "../format/manifest.ts";
 import type { RestoreOptions } from "./restore.ts";
 
 /** What an entry's file gets, as far as we may give it. */

@@ -1,21 +1,16 @@
 // The backup catalogue: what was done, by whom, with what outcome, visible from every process and after a restart.
 // The repository does not need it; where it is missing, damaged or cannot be written, work goes on and that is said.
 
-import { CitadelError, joinPath, type AbsolutePath } from "../core/index.ts";
-import type { Clock } from "../system/index.ts";
-import { openDatabase, openDatabaseForReading, type OpenDatabase } from "../system/database.ts";
-import { isProcessAlive } from "../system/process-state.ts";
-import {
-  catalogMigrations,
-  type JobKind,
-  type JobRow,
-  type VerificationRow,
-} from "./catalog-schema.ts";
+import { CitadelError, joinPath, type AbsolutePath } from "../../core/index.ts";
+import type { Clock } from "../../system/index.ts";
+import { openDatabase, openDatabaseForReading, type OpenDatabase } from "../../system/database.ts";
+import { isProcessAlive } from "../../system/process-state.ts";
+import { catalogMigrations, type JobKind, type JobRow, type VerificationRow } from "./schema.ts";
 import type { ContentKey } from "./content-key.ts";
 import { DamageTable } from "./damage-table.ts";
-import { type FoundSnapshot, listSnapshots } from "./repository.ts";
-import type { VerifyReport } from "./verify-report.ts";
-import { randomBytes } from "../system/random.ts";
+import { type FoundSnapshot, listSnapshots } from "../repository.ts";
+import type { VerifyReport } from "../verify/report.ts";
+import { randomBytes } from "../../system/random.ts";
 
 export interface CatalogOptions {
   readonly stateDir: AbsolutePath;

@@ -1,7 +1,7 @@
 // The tables of catalog.db: every job with its outcome, every verification, when stored content was last read and
 // matched, which files were found damaged, and what the schedule did. It can be lost: the snapshots themselves are the truth (catalog.ts rebuilds).
 
-import type { SqliteDatabase } from "../system/database.ts";
+import type { SqliteDatabase } from "../../system/database.ts";
 
 export type JobState = "pending" | "running" | "completed" | "failed";
 export type JobKind = "create" | "verify" | "restore" | "cleanup" | "repair" | "test_restore";

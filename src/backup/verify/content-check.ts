@@ -1,8 +1,8 @@
 // Compares the bytes of stored files with what the manifest says: xxh3 of every 16 MiB, SHA-256 of the whole where
 // asked. Runs in workers (verify.worker.ts) and holds two buffers of 1 MiB, however big the file.
 
-import { CitadelError } from "../core/index.ts";
-import { FileWindow } from "../system/file-window.ts";
+import { CitadelError } from "../../core/index.ts";
+import { FileWindow } from "../../system/file-window.ts";
 import {
   allocateAligned,
   closeStored,
@@ -11,12 +11,12 @@ import {
   readBlockAsync,
   type OpenedFile,
   type ReadMode,
-} from "../system/stored-files.ts";
-import { throwIfStopped } from "../system/worker-pool.ts";
-import { type BytePath, absolutePlace, displayPath } from "./format/byte-path.ts";
-import { chunkSizeBytes, type PackMethod } from "./format/manifest.ts";
-import { CheckedBytes } from "./verify-progress.ts";
-import { openXxh3, xxh3Of } from "./xxh3/xxh3.ts";
+} from "../../system/stored-files.ts";
+import { throwIfStopped } from "../../system/worker-pool.ts";
+import { type BytePath, absolutePlace, displayPath } from "../format/byte-path.ts";
+import { chunkSizeBytes, type PackMethod } from "../format/manifest.ts";
+import { CheckedBytes } from "./progress.ts";
+import { openXxh3, xxh3Of } from "../xxh3/xxh3.ts";
 
 /** One file, or some chunks of it. */
 export interface CheckFile {
@@ -39,7 +39,7 @@ export interface CheckJob {
   readonly directory: string;
   readonly mode: ReadMode;
   readonly files: readonly CheckFile[];
-  /** Counts what is done, for progress (verify-progress.ts). */
+  /** Counts what is done, for progress (verify/progress.ts). */
   readonly passed: SharedArrayBuffer;
 }
 
@@ -336,7 +336,7 @@ async function isOriginal(
   shown: string,
   progress: CheckedBytes,
 ): Promise<boolean> {
-  const { unpack } = await import("./unpack.ts"); // node:zlib and node:stream: half of what a worker's start would cost
+  const { unpack } = await import("../copy/unpack.ts"); // node:zlib and node:stream: half of what a worker's start would cost
   const hasher = new Bun.CryptoHasher("sha256");
   let size = 0;
   const stored = storedBlocks(opened, block, shown);

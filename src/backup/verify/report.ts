@@ -1,7 +1,7 @@
 // What a verification found, path by path; bounded, however broken the snapshot is.
 
 import type { ByteRange } from "./content-check.ts";
-import type { BytePath } from "./format/byte-path.ts";
+import type { BytePath } from "../format/byte-path.ts";
 
 export interface VerifyFailure {
   /** Below the snapshot: `data/…`, `packed/…`, or the name of a metadata file. */

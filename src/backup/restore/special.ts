@@ -1,11 +1,11 @@
 // Makes what has no content: symbolic links, FIFOs, sockets, devices. The same for a new tree and for one that is there
 // already, whose directories may be somebody else's: attributes go to what was made, not to what lies there by then.
 
-import { makeNode } from "../system/native-files.ts";
-import { makeSymlink, setAttributesOfNew } from "../system/raw-file.ts";
-import { type BytePath, toBytes } from "./format/byte-path.ts";
-import type { ManifestEntry, SpecialEntry } from "./format/manifest.ts";
-import { attributesOf } from "./restore-attributes.ts";
+import { makeNode } from "../../system/native-files.ts";
+import { makeSymlink, setAttributesOfNew } from "../../system/raw-file.ts";
+import { type BytePath, toBytes } from "../format/byte-path.ts";
+import type { ManifestEntry, SpecialEntry } from "../format/manifest.ts";
+import { attributesOf } from "./attributes.ts";
 import type { RestoreOptions } from "./restore.ts";
 
 /** inode(7) */

@@ -1,9 +1,9 @@
 // Which files a test restore tries: one that stands for the bytes (in models a shard of weights), and a few that stand
 // for the names.
 
-import { createRandom } from "../core/index.ts";
-import { toText } from "./format/byte-path.ts";
-import type { FileEntry, ManifestEntry } from "./format/manifest.ts";
+import { createRandom } from "../../core/index.ts";
+import { toText } from "../format/byte-path.ts";
+import type { FileEntry, ManifestEntry } from "../format/manifest.ts";
 
 const maxSmall = 7;
 const maxSmallBytes = 256 * 1024 ** 2;

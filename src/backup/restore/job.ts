@@ -1,12 +1,12 @@
 // What the threads of a restore are asked: to fill a new file with the content of a stored one, or to hash a file that
 // lies in the target. All paths of the target are opened by the thread that asks: a worker gets descriptors.
 
-import { CitadelError, messageOf } from "../core/index.ts";
-import { fromErrno } from "../system/errno.ts";
-import type { FileAttributes, OpenedFile as WritableFile } from "../system/raw-file.ts";
-import type { OpenedFile } from "../system/stored-files.ts";
-import type { FileEntry } from "./format/manifest.ts";
-import { fillFile, hashOpened, NotRestored, type RestoreMemory } from "./restore-content.ts";
+import { CitadelError, messageOf } from "../../core/index.ts";
+import { fromErrno } from "../../system/errno.ts";
+import type { FileAttributes, OpenedFile as WritableFile } from "../../system/raw-file.ts";
+import type { OpenedFile } from "../../system/stored-files.ts";
+import type { FileEntry } from "../format/manifest.ts";
+import { fillFile, hashOpened, NotRestored, type RestoreMemory } from "./content.ts";
 
 export type RestoreJob = {
   /** What all threads of the run share: RestoreCounter. */

@@ -1,13 +1,13 @@
 // What a restore would do and what would refuse it, from looking alone: the plan of `backup restore --dry-run`.
 
-import { sha256Hex, assertMayWrite } from "../system/index.ts";
-import { freeBytesAt, targetState } from "../system/restore-target.ts";
-import { canonicalJson } from "../core/index.ts";
-import type { BytePath } from "./format/byte-path.ts";
-import { collectConflict, collectConflictOf, type PlanConflict } from "./plan-conflict.ts";
-import type { FoundSnapshot } from "./repository.ts";
-import { type InPlaceOptions, planInPlace, wouldReplace } from "./restore-in-place.ts";
-import { assertSpace, countNeed, filterPaths } from "./restore-plan.ts";
+import { sha256Hex, assertMayWrite } from "../../system/index.ts";
+import { freeBytesAt, targetState } from "../../system/restore-target.ts";
+import { canonicalJson } from "../../core/index.ts";
+import type { BytePath } from "../format/byte-path.ts";
+import { collectConflict, collectConflictOf, type PlanConflict } from "../plan-conflict.ts";
+import type { FoundSnapshot } from "../repository.ts";
+import { type InPlaceOptions, planInPlace, wouldReplace } from "./in-place.ts";
+import { assertSpace, countNeed, filterPaths } from "./plan.ts";
 import {
   assertSoundMetadata,
   notEmpty,
@@ -15,7 +15,7 @@ import {
   openTarget,
   type RestoreContext,
 } from "./restore.ts";
-import { readManifest } from "./snapshot-reader.ts";
+import { readManifest } from "../snapshot-reader.ts";
 
 export interface RestorePreview {
   readonly create: number;

@@ -2,10 +2,10 @@
 // is not known by path makes its whole snapshot unfit to build on.
 
 import { type ContentKey, contentKey } from "./content-key.ts";
-import type { BytePath } from "./format/byte-path.ts";
-import { manifestName } from "./format/manifest.ts";
-import { snapshotJsonName } from "./format/snapshot-json.ts";
-import type { VerifyFailure, VerifyReport } from "./verify-report.ts";
+import type { BytePath } from "../format/byte-path.ts";
+import { manifestName } from "../format/manifest.ts";
+import { snapshotJsonName } from "../format/snapshot-json.ts";
+import type { VerifyFailure, VerifyReport } from "../verify/report.ts";
 
 export interface KnownDamage {
   /** Stored files (`data/…`, `packed/…`) that were found damaged, by the id of the snapshot. */

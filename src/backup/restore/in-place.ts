@@ -2,11 +2,11 @@
 // by rename if that was agreed to, the former kept as `<name>.before-<id>` until the whole restore has succeeded.
 // First everything is compared, so that nothing is touched where a person has to decide.
 
-import { CitadelError, counted, messageOf } from "../core/index.ts";
-import { DirectoryCache, isAbsent } from "../system/directory-cache.ts";
-import { fromErrno, isErrno } from "../system/errno.ts";
-import { renameWith } from "../system/libc.ts";
-import { statExact, setMtimeFd, syncFileSystem } from "../system/native.ts";
+import { CitadelError, counted, messageOf } from "../../core/index.ts";
+import { DirectoryCache, isAbsent } from "../../system/directory-cache.ts";
+import { fromErrno, isErrno } from "../../system/errno.ts";
+import { renameWith } from "../../system/libc.ts";
+import { statExact, setMtimeFd, syncFileSystem } from "../../system/native.ts";
 import {
   hardLink,
   makeDirectory,
@@ -14,18 +14,18 @@ import {
   removeFile,
   renamePath,
   setAttributes,
-} from "../system/raw-file.ts";
-import { freeBytesAt } from "../system/restore-target.ts";
-import { type BytePath, displayPath, parentPath, rootPath } from "./format/byte-path.ts";
-import { type FileEntry, type ManifestEntry, type SpecialEntry } from "./format/manifest.ts";
-import type { FoundSnapshot } from "./repository.ts";
-import { type InPlacePlan, Step, TreeComparison } from "./restore-compare.ts";
-import { NotRestored } from "./restore-content.ts";
-import { RestoreCrew } from "./restore-crew.ts";
-import { attributesOf, StrippedBits } from "./restore-attributes.ts";
-import { restoreSpecial } from "./restore-special.ts";
-import { assertSpace, type PathFilter } from "./restore-plan.ts";
-import { RestoreLeftovers } from "./restore-leftovers.ts";
+} from "../../system/raw-file.ts";
+import { freeBytesAt } from "../../system/restore-target.ts";
+import { type BytePath, displayPath, parentPath, rootPath } from "../format/byte-path.ts";
+import { type FileEntry, type ManifestEntry, type SpecialEntry } from "../format/manifest.ts";
+import type { FoundSnapshot } from "../repository.ts";
+import { type InPlacePlan, Step, TreeComparison } from "./compare.ts";
+import { NotRestored } from "./content.ts";
+import { RestoreCrew } from "./crew.ts";
+import { attributesOf, StrippedBits } from "./attributes.ts";
+import { restoreSpecial } from "./special.ts";
+import { assertSpace, type PathFilter } from "./plan.ts";
+import { RestoreLeftovers } from "./leftovers.ts";
 import {
   assertSoundMetadata,
   inOrder,
@@ -35,7 +35,7 @@ import {
   type RestoreOptions,
   type RestoreReport,
 } from "./restore.ts";
-import { readManifest } from "./snapshot-reader.ts";
+import { readManifest } from "../snapshot-reader.ts";
 
 export interface InPlaceOptions extends RestoreOptions {
   /** Replace what differs. */

@@ -1,14 +1,14 @@
 // The thread that copies: takes batches of files, one after another, and answers with their hashes; it links too.
 
-import { systemClock } from "../system/clock.ts";
-import { collectGrownMemory } from "../system/memory.ts";
-import { syncFileSystem } from "../system/native.ts";
-import { closeFile, openDirectory } from "../system/raw-file.ts";
-import { answerJobs, throwIfStopped } from "../system/worker-pool.ts";
-import { CopyMemory, copyFile } from "./copy/copy-file.ts";
-import { linkNames } from "./copy/link-job.ts";
-import { smallFileBytes, type CopyResult, type WorkerAnswer, type WorkerJob } from "./copy/job.ts";
-import { pace } from "./copy/stream.ts";
+import { systemClock } from "../../system/clock.ts";
+import { collectGrownMemory } from "../../system/memory.ts";
+import { syncFileSystem } from "../../system/native.ts";
+import { closeFile, openDirectory } from "../../system/raw-file.ts";
+import { answerJobs, throwIfStopped } from "../../system/worker-pool.ts";
+import { CopyMemory, copyFile } from "./copy-file.ts";
+import { linkNames } from "./link-job.ts";
+import { smallFileBytes, type CopyResult, type WorkerAnswer, type WorkerJob } from "./job.ts";
+import { pace } from "./stream.ts";
 
 /** Of up to 64 files each. */
 const jobsPerLook = 8;

@@ -2,10 +2,10 @@
 
 import { Readable } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { CitadelError, messageOf } from "../core/index.ts";
-import { collectGrownMemory } from "../system/memory.ts";
-import { lz4Decompress } from "./copy/lz4-reader.ts";
-import type { PackMethod } from "./format/manifest.ts";
+import { CitadelError, messageOf } from "../../core/index.ts";
+import { collectGrownMemory } from "../../system/memory.ts";
+import { lz4Decompress } from "./lz4-reader.ts";
+import type { PackMethod } from "../format/manifest.ts";
 
 /** Unpacking leaves buffers behind that the collector does not see the size of: looked at after so many bytes. */
 const bytesPerLook = 32 * 1024 * 1024;
