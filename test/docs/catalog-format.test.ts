@@ -68,7 +68,10 @@ test("every fact that is written is on the page", () => {
 });
 
 test("the limits on the page are those of the program", () => {
-  const code = fs.readFileSync(new URL("../../src/backup/catalog/catalog.ts", import.meta.url), "utf8");
+  const code = fs.readFileSync(
+    new URL("../../src/backup/catalog/catalog.ts", import.meta.url),
+    "utf8",
+  );
   const limit = (name: string) =>
     Number(new RegExp(`${name} = ([\\d_]+);`).exec(code)?.[1]?.replaceAll("_", ""));
   expect(page).toContain(`The newest ${limit("maxJobs").toLocaleString("en")} stay;`);

@@ -57,20 +57,32 @@ export function finishDirectories(directory: AbsolutePath, isRoot: boolean): voi
 
 const directoryMark = '"type":"directory"'; // never inside a JSON text, where quotes are escaped
 
-/** The lines of directories; most manifests have a hundred others for each. */
-function* directoryLines(blocks: Iterable<Buffer>): Generator<string> {
+/**
+ * The lines of directories; most manifests have a hundred others for each. Blocks are never put together: of a long
+ * manifest that would leave a multiple of it for the collector.
+ */
+export function* directoryLines(blocks: Iterable<Buffer>): Generator<string> {
   let rest: Buffer = Buffer.alloc(0);
   for (const block of blocks) {
-    const bytes = rest.length === 0 ? block : Buffer.concat([rest, block]);
-    let at = 0;
-    for (;;) {
-      const found = bytes.indexOf(directoryMark, at);
-      const end = found === -1 ? -1 : bytes.indexOf(10, found);
-      if (end === -1) break;
-      yield bytes.toString("utf8", bytes.lastIndexOf(10, found) + 1, end);
-      at = end + 1;
+    const first = block.indexOf(10) + 1;
+    if (first === 0) {
+      rest = Buffer.concat([rest, block]);
+      continue;
     }
-    rest = Buffer.from(bytes.subarray(bytes.lastIndexOf(10) + 1));
+    yield* markedLines(Buffer.concat([rest, block.subarray(0, first)]));
+    yield* markedLines(block.subarray(first));
+    rest = Buffer.from(block.subarray(block.lastIndexOf(10) + 1));
+  }
+}
+
+/** What of whole lines is of directories. */
+function* markedLines(bytes: Buffer): Generator<string> {
+  for (let at = 0; ;) {
+    const found = bytes.indexOf(directoryMark, at);
+    const end = found === -1 ? -1 : bytes.indexOf(10, found);
+    if (end === -1) return;
+    yield bytes.toString("utf8", bytes.lastIndexOf(10, found) + 1, end);
+    at = end + 1;
   }
 }
 
