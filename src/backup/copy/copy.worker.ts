@@ -3,6 +3,7 @@
 import { systemClock } from "../../system/clock.ts";
 import { collectGrownMemory } from "../../system/memory.ts";
 import { syncFileSystem } from "../../system/native.ts";
+import { yieldToOthers } from "../../system/thread-priority.ts";
 import { closeFile, openDirectory } from "../../system/raw-file.ts";
 import { answerJobs, throwIfStopped } from "../../system/worker-pool.ts";
 import { CopyMemory, copyFile } from "./copy-file.ts";
@@ -46,4 +47,6 @@ async function handle(job: WorkerJob): Promise<WorkerAnswer> {
   return results;
 }
 
+// the thread that walks has the next work for all others, and a server has better things to do than backups
+yieldToOthers();
 answerJobs<WorkerJob, WorkerAnswer>(handle);
