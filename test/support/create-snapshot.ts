@@ -5,8 +5,11 @@ import { tmpdir } from "node:os";
 import { createSnapshot } from "../../src/backup/create/create-snapshot.ts";
 import type { CreateOptions, CreateReport } from "../../src/backup/create/options.ts";
 import { type ManifestEntry, parseManifest, toBytes } from "../../src/backup/format/index.ts";
+import { type FoundSnapshot, readSnapshot } from "../../src/backup/repository.ts";
+import type { VerifyReport } from "../../src/backup/verify/report.ts";
+import { verifySnapshot } from "../../src/backup/verify/verify.ts";
 import type { AbsolutePath } from "../../src/core/index.ts";
-import { createSystem, type System } from "../../src/system/index.ts";
+import { createSystem, systemClock, type System } from "../../src/system/index.ts";
 
 export interface BackupWorld extends Disposable {
   readonly root: string;
@@ -68,4 +71,18 @@ export async function letSourceSettle(): Promise<void> {
 export function manifestOf(directory: string): Map<string, ManifestEntry> {
   const entries = parseManifest([readFileSync(`${directory}/manifest.jsonl`)]);
   return new Map([...entries].map((entry) => [toBytes(entry.path).toString("latin1"), entry]));
+}
+
+/** Verifies every byte of a snapshot, through the cache: what is asked is whether it was made right. */
+export function verifyWhole(directory: string): Promise<VerifyReport> {
+  const snapshot = readSnapshot(directory as AbsolutePath, "models") as FoundSnapshot;
+  const options = {
+    mode: "full",
+    cached: true,
+    sampleRate: 1,
+    seed: 0,
+    cores: 1,
+    workers: 0,
+  } as const;
+  return verifySnapshot(snapshot, options, { clock: systemClock });
 }

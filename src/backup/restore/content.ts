@@ -2,7 +2,7 @@
 // is read. What does not match the manifest is removed again and reported.
 
 import { CitadelError, messageOf } from "../../core/index.ts";
-import { fromErrno } from "../../system/errno.ts";
+import { fromErrno, isErrno } from "../../system/errno.ts";
 import {
   setAttributes,
   truncateFile,
@@ -128,6 +128,12 @@ export function dataWithin(
   return parts;
 }
 
+/** O_DIRECT takes whole blocks; what is too much is cut off at the end. */
+function writable({ direct }: WritableFile, from: number, to: number): [number, number] {
+  if (!direct) return [from, to];
+  return [Math.floor(from / 4096) * 4096, Math.ceil(to / 4096) * 4096];
+}
+
 function copySmall(
   source: OpenedFile,
   entry: FileEntry,
@@ -142,9 +148,7 @@ function copySmall(
   hasher.update(block.subarray(0, got));
   memory.onBytes(got);
   for (const [from, to] of dataWithin(entry, 0, got)) {
-    // O_DIRECT takes whole blocks; what is too much is cut off at the end
-    const end = output.direct ? Math.ceil(to / 4096) * 4096 : to;
-    const start = output.direct ? Math.floor(from / 4096) * 4096 : from;
+    const [start, end] = writable(output, from, to);
     onTarget(shown, () => writeFullySync(output.fd, block.subarray(start, end), start));
   }
 }
@@ -188,7 +192,7 @@ async function copyLarge(
     await Promise.all(writes);
   } catch (thrown) {
     await Promise.allSettled([pending, ...writes]); // the buffers and descriptors are in use until then
-    throw thrown instanceof NotRestored ? thrown : fromErrno(thrown, "write", shown);
+    throw isErrno(thrown) ? fromErrno(thrown, "write", shown) : thrown; // the wish to stop stays what it is
   }
 }
 
@@ -204,8 +208,7 @@ async function write(
   length: number,
 ): Promise<void> {
   for (const [from, to] of dataWithin(entry, offset, offset + length)) {
-    const start = output.direct ? Math.floor(from / 4096) * 4096 : from;
-    const end = output.direct ? Math.ceil(to / 4096) * 4096 : to;
+    const [start, end] = writable(output, from, to);
     await writeFullyAt(output.fd, block.subarray(start - offset, end - offset), start);
   }
 }

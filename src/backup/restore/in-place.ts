@@ -94,7 +94,7 @@ export function wouldReplace(target: string, plan: InPlacePlan): CitadelError {
   return new CitadelError({
     kind: "conflict",
     code: "RESTORE_WOULD_REPLACE",
-    message: `${plan.replace} of the files in ${target} differ from the snapshot: ${paths.slice(0, 5).join(", ")}${paths.length > 5 ? ", …" : ""}`,
+    message: `${counted(plan.replace, "file")} in ${target} ${plan.replace === 1 ? "differs" : "differ"} from the snapshot: ${paths.slice(0, 5).join(", ")}${paths.length > 5 ? ", …" : ""}`,
     path: target,
     hint: "add --force to replace them (the former ones are kept until it succeeds), or restore elsewhere",
     details: { differing: paths },

@@ -6,16 +6,14 @@ import * as fs from "node:fs";
 import { createSnapshot } from "../../../src/backup/create/create-snapshot.ts";
 import type { CreateOptions, CreateProgress } from "../../../src/backup/create/options.ts";
 import { type Survey, SurveyGate } from "../../../src/backup/create/survey.ts";
-import type { AbsolutePath } from "../../../src/core/index.ts";
-import { verifySnapshot } from "../../../src/backup/verify/verify.ts";
-import { type FoundSnapshot, readSnapshot } from "../../../src/backup/repository.ts";
-import { createSystem, systemClock } from "../../../src/system/index.ts";
+import { createSystem } from "../../../src/system/index.ts";
 import {
   type BackupWorld,
   createOptions,
   letSourceSettle,
   manifestOf,
   openBackupWorld,
+  verifyWhole,
 } from "../../support/create-snapshot.ts";
 
 function writeMany(world: BackupWorld, from: number, to: number, text: string): void {
@@ -40,17 +38,7 @@ async function progressOf(world: BackupWorld, options: Partial<CreateOptions> = 
 }
 
 async function expectSound(directory: string): Promise<void> {
-  const snapshot = readSnapshot(directory as AbsolutePath, "models") as FoundSnapshot;
-  const options = {
-    mode: "full",
-    cached: true,
-    sampleRate: 1,
-    seed: 0,
-    cores: 1,
-    workers: 0,
-  } as const;
-  const report = await verifySnapshot(snapshot, options, { clock: systemClock });
-  expect(report.failures).toEqual([]);
+  expect((await verifyWhole(directory)).failures).toEqual([]);
 }
 
 test("a source that shrank is refused when the walk has ended: the links made by then go again", async () => {

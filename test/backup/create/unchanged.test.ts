@@ -9,11 +9,10 @@ import { LinkRuns, maxRunFiles } from "../../../src/backup/create/link-runs.ts";
 import { ParentCursor, type Parent } from "../../../src/backup/create/parent.ts";
 import { UnchangedFiles } from "../../../src/backup/create/unchanged.ts";
 import type { BytePath } from "../../../src/backup/format/index.ts";
-import { readRecord, readSnapshot, type FoundSnapshot } from "../../../src/backup/repository.ts";
-import { verifySnapshot } from "../../../src/backup/verify/verify.ts";
-import { createSystem, systemClock } from "../../../src/system/index.ts";
+import { readRecord } from "../../../src/backup/repository.ts";
+import { createSystem } from "../../../src/system/index.ts";
 import { walkTree } from "../../../src/system/tree-walk.ts";
-import { openBackupWorld } from "../../support/create-snapshot.ts";
+import { openBackupWorld, verifyWhole } from "../../support/create-snapshot.ts";
 
 const dir = fs.realpathSync(fs.mkdtempSync(`${tmpdir()}/unchanged-`));
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
@@ -159,16 +158,7 @@ test("files in the middle of runs that cannot be linked are copied, and the mani
     copied_files: lost.length + 1,
     skipped: [],
   });
-  const snapshot = readSnapshot(second.directory, "models") as FoundSnapshot;
-  const options = {
-    mode: "full",
-    cached: true,
-    sampleRate: 1,
-    seed: 0,
-    cores: 1,
-    workers: 0,
-  } as const;
-  const report = await verifySnapshot(snapshot, options, { clock: systemClock });
+  const report = await verifyWhole(second.directory);
   expect(report.failures).toEqual([]);
   expect(report.filesChecked).toBe(2 * count);
 }, 60_000);
